@@ -1,0 +1,179 @@
+package fhir
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// MaxDepth is how deep JSON may nest. FHIR sets no limit; the deepest official R4
+// example nests 18 values.
+const MaxDepth = 64
+
+// Parse reads one JSON value into a tree of Nodes that share data's memory. It
+// refuses what is not exactly one JSON value of RFC 8259 (https://hl7.org/fhir/R4/json.html):
+// malformed text, invalid UTF-8, an object member named twice, nesting deeper than
+// MaxDepth, anything after the value. The error is an *Error of kind BadRequest that
+// gives the place and never quotes the content.
+func Parse(data []byte) (*Node, error) {
+	p := parser{data: data, dec: jsontext.NewDecoder(bytes.NewBuffer(data))}
+	n, err := p.value(0)
+	if err != nil {
+		return nil, p.explain(err)
+	}
+	if _, err := p.dec.ReadToken(); !errors.Is(err, io.EOF) {
+		return nil, badJSON(p.place(int64(p.end()))+": something follows the end of the resource", "")
+	}
+	return n, nil
+}
+
+type parser struct {
+	data []byte
+	dec  *jsontext.Decoder
+}
+
+var errTooDeep = errors.New("nested too deep")
+
+func (p *parser) end() int { return int(p.dec.InputOffset()) }
+
+func (p *parser) value(depth int) (*Node, error) {
+	if depth > MaxDepth {
+		return nil, errTooDeep
+	}
+	switch kind := p.dec.PeekKind(); kind {
+	case '{':
+		if _, err := p.dec.ReadToken(); err != nil {
+			return nil, err
+		}
+		n := &Node{Kind: Object, Start: p.end() - 1}
+		for p.dec.PeekKind() != '}' {
+			name, err := p.scalar()
+			if err != nil {
+				return nil, err
+			}
+			v, err := p.value(depth + 1)
+			if err != nil {
+				return nil, err
+			}
+			n.Members = append(n.Members, Member{Name: name.Text, Value: v})
+		}
+		return p.close(n)
+	case '[':
+		if _, err := p.dec.ReadToken(); err != nil {
+			return nil, err
+		}
+		n := &Node{Kind: Array, Start: p.end() - 1}
+		for p.dec.PeekKind() != ']' {
+			v, err := p.value(depth + 1)
+			if err != nil {
+				return nil, err
+			}
+			n.Items = append(n.Items, v)
+		}
+		return p.close(n)
+	default:
+		return p.scalar()
+	}
+}
+
+func (p *parser) close(n *Node) (*Node, error) {
+	if _, err := p.dec.ReadToken(); err != nil {
+		return nil, err
+	}
+	n.Raw = p.data[n.Start:p.end()]
+	return n, nil
+}
+
+func (p *parser) scalar() (*Node, error) {
+	raw, err := p.dec.ReadValue()
+	if err != nil {
+		return nil, err
+	}
+	start := p.end() - len(raw)
+	n := &Node{Raw: p.data[start:p.end()], Start: start}
+	switch raw.Kind() {
+	case '"':
+		n.Kind = String
+		if body := n.Raw[1 : len(n.Raw)-1]; bytes.IndexByte(body, '\\') < 0 {
+			n.Text = string(body)
+		} else {
+			text, err := jsontext.AppendUnquote(nil, n.Raw)
+			if err != nil {
+				return nil, err
+			}
+			n.Text = string(text)
+		}
+	case '0':
+		n.Kind, n.Text = Number, string(n.Raw)
+	case 'n':
+		n.Kind = Null
+	default:
+		n.Kind, n.Text = Bool, string(n.Raw)
+	}
+	return n, nil
+}
+
+func (p *parser) explain(err error) error {
+	var syntax *jsontext.SyntacticError
+	switch {
+	case errors.Is(err, errTooDeep):
+		return badJSON(fmt.Sprintf("nested deeper than %d levels", MaxDepth), expressionOf(p.dec.StackPointer()))
+	case errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &syntax):
+		return badJSON(p.place(syntax.ByteOffset)+": this member is given twice in one object", expressionOf(syntax.JSONPointer))
+	case errors.As(err, &syntax):
+		return badJSON(p.place(syntax.ByteOffset)+": this is not valid JSON in UTF-8", expressionOf(syntax.JSONPointer))
+	default:
+		return badJSON("the body ends before the JSON value does", "")
+	}
+}
+
+// place names a byte offset as a person's editor does.
+func (p *parser) place(offset int64) string {
+	before := p.data[:min(int(offset), len(p.data))]
+	line := bytes.Count(before, []byte("\n")) + 1
+	return fmt.Sprintf("line %d, byte %d", line, len(before)-bytes.LastIndexByte(before, '\n'))
+}
+
+// expressionOf turns a JSON pointer into the path form that issues use. A member name
+// that is not a plain word came from outside and is not repeated.
+func expressionOf(p jsontext.Pointer) string {
+	var b strings.Builder
+	for token := range p.Tokens() {
+		switch _, err := strconv.Atoi(token); {
+		case err == nil:
+			b.WriteString("[" + token + "]")
+		case !plainWord(token):
+			return b.String()
+		case b.Len() > 0:
+			b.WriteString("." + token)
+		default:
+			b.WriteString(token)
+		}
+	}
+	return b.String()
+}
+
+func plainWord(s string) bool {
+	if len(s) == 0 || len(s) > 64 {
+		return false
+	}
+	for _, r := range s {
+		if r != '_' && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') {
+			return false
+		}
+	}
+	return true
+}
+
+func badJSON(text, expression string) *Error {
+	issue := Issue{Severity: "error", Code: "structure", Text: text}
+	if expression != "" {
+		issue.Expression = []string{expression}
+	}
+	return &Error{Kind: BadRequest, Issues: []Issue{issue}}
+}

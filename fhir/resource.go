@@ -1,0 +1,104 @@
+package fhir
+
+import (
+	"bytes"
+	"encoding/json"
+	"regexp"
+	"strconv"
+	"time"
+)
+
+// Resource is one version of a resource: its envelope, and its JSON as it is served.
+type Resource struct {
+	Type string
+	// ID is the logical id, 1 to 64 of [A-Za-z0-9-.].
+	ID string
+	// Version counts from 1; it is meta.versionId.
+	Version int64
+	// LastUpdated is meta.lastUpdated, in UTC with microseconds.
+	LastUpdated time.Time
+	// Body is the JSON with id, meta.versionId and meta.lastUpdated set; empty when Deleted.
+	Body []byte
+	// Deleted marks the version that a DELETE made.
+	Deleted bool
+}
+
+// Ref is the relative reference "Type/id".
+func (r *Resource) Ref() string { return r.Type + "/" + r.ID }
+
+var idPattern = regexp.MustCompile(`^[A-Za-z0-9\-.]{1,64}$`)
+
+// ValidID reports whether s is an R4 id (https://hl7.org/fhir/R4/datatypes.html#id).
+func ValidID(s string) bool { return idPattern.MatchString(s) }
+
+// InstantLayout is how the service writes meta.lastUpdated.
+const InstantLayout = "2006-01-02T15:04:05.000000Z07:00"
+
+// Draft is a resource that is ready to be given an id, a version and a time. All
+// other content is that of the parsed resource, byte for byte but for white space
+// between tokens; resourceType, id and meta come first.
+type Draft struct {
+	Type string
+	// ID is the id in the content, "" if there was none.
+	ID   string
+	meta []byte // the members of meta that are kept, each with a leading comma
+	tail []byte // all other members, each with a leading comma
+}
+
+// NewDraft splits a parsed resource for stamping. The caller has checked that n is an
+// object with a resourceType.
+func NewDraft(n *Node) *Draft {
+	d := &Draft{Type: n.Str("resourceType"), ID: n.Str("id")}
+	for _, m := range n.Members {
+		switch m.Name {
+		case "resourceType", "id":
+		case "meta":
+			for _, mm := range m.Value.Members {
+				if mm.Name != "versionId" && mm.Name != "lastUpdated" {
+					d.meta = appendMember(d.meta, mm)
+				}
+			}
+		default:
+			d.tail = appendMember(d.tail, m)
+		}
+	}
+	return d
+}
+
+func appendMember(b []byte, m Member) []byte {
+	name, err := json.Marshal(m.Name)
+	if err != nil { // a decoded JSON string: cannot happen
+		panic(err)
+	}
+	b = append(append(append(b, ','), name...), ':')
+	var buf bytes.Buffer
+	if err := json.Compact(&buf, m.Value.Raw); err != nil { // parsed before: cannot happen
+		panic(err)
+	}
+	return append(b, buf.Bytes()...)
+}
+
+// Stamp makes the stored resource.
+func (d *Draft) Stamp(id string, version int64, at time.Time) *Resource {
+	at = at.UTC().Truncate(time.Microsecond)
+	b := make([]byte, 0, len(d.meta)+len(d.tail)+160)
+	b = append(b, `{"resourceType":"`...)
+	b = append(b, d.Type...)
+	b = append(b, `","id":"`...)
+	b = append(b, id...)
+	b = append(b, `","meta":{"versionId":"`...)
+	b = strconv.AppendInt(b, version, 10)
+	b = append(b, `","lastUpdated":"`...)
+	b = at.AppendFormat(b, InstantLayout)
+	b = append(b, '"')
+	b = append(b, d.meta...)
+	b = append(b, '}')
+	b = append(b, d.tail...)
+	b = append(b, '}')
+	return &Resource{Type: d.Type, ID: id, Version: version, LastUpdated: at, Body: b}
+}
+
+// Same reports whether two drafts have the same content, id and member order included.
+func (d *Draft) Same(o *Draft) bool {
+	return d.Type == o.Type && d.ID == o.ID && bytes.Equal(d.meta, o.meta) && bytes.Equal(d.tail, o.tail)
+}
