@@ -3,12 +3,12 @@ package fhir
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 )
 
 // ErrorKind says what sort of refusal an Error is. The kinds are those that the R4
-// REST page tells apart by status code (https://hl7.org/fhir/R4/http.html#summary);
-// only the api package turns them into one.
+// REST page tells apart by status code (https://hl7.org/fhir/R4/http.html#summary).
 type ErrorKind int
 
 // The kinds of refusal.
@@ -78,3 +78,25 @@ func KindOf(err error) ErrorKind {
 	}
 	return Internal
 }
+
+var statusByKind = map[ErrorKind]int{
+	Internal:           http.StatusInternalServerError,
+	BadRequest:         http.StatusBadRequest,
+	Unauthenticated:    http.StatusUnauthorized,
+	Forbidden:          http.StatusForbidden,
+	NotFound:           http.StatusNotFound,
+	NotAllowed:         http.StatusMethodNotAllowed,
+	NotAcceptable:      http.StatusNotAcceptable,
+	Conflict:           http.StatusConflict,
+	Gone:               http.StatusGone,
+	PreconditionFailed: http.StatusPreconditionFailed,
+	TooLarge:           http.StatusRequestEntityTooLarge,
+	UnsupportedMedia:   http.StatusUnsupportedMediaType,
+	Unprocessable:      http.StatusUnprocessableEntity,
+	TooMany:            http.StatusTooManyRequests,
+	Unavailable:        http.StatusServiceUnavailable,
+}
+
+// Status is the HTTP status of the kind, for a response and for a Bundle entry's
+// response alike. It is the only place that maps one to the other.
+func (k ErrorKind) Status() int { return statusByKind[k] }

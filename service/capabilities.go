@@ -1,0 +1,96 @@
+package service
+
+import (
+	"encoding/json"
+	"time"
+
+	"aftercare/fhir"
+	"aftercare/fhir/search"
+)
+
+// searchTypes names the R4 search parameter types.
+var searchTypes = map[search.Kind]string{
+	search.Token: "token", search.Reference: "reference", search.Date: "date", search.String: "string",
+	search.URI: "uri", search.Number: "number", search.Quantity: "quantity",
+	search.ID: "token", search.LastUpdated: "date",
+}
+
+// Capabilities is the CapabilityStatement (https://hl7.org/fhir/R4/capabilitystatement.html),
+// made from the table of served types and the search registry that requests run on.
+func (s *Service) Capabilities() []byte {
+	type code struct {
+		Code string `json:"code"`
+	}
+	type parameter struct {
+		Name string `json:"name"`
+		Type string `json:"type"`
+	}
+	type resource struct {
+		Type              string      `json:"type"`
+		Interaction       []code      `json:"interaction"`
+		Versioning        string      `json:"versioning"`
+		ReadHistory       bool        `json:"readHistory"`
+		UpdateCreate      bool        `json:"updateCreate"`
+		ConditionalCreate bool        `json:"conditionalCreate"`
+		ConditionalRead   string      `json:"conditionalRead"`
+		ConditionalUpdate bool        `json:"conditionalUpdate"`
+		ConditionalDelete string      `json:"conditionalDelete"`
+		ReferencePolicy   []string    `json:"referencePolicy"`
+		SearchParam       []parameter `json:"searchParam"`
+	}
+	type rest struct {
+		Mode        string     `json:"mode"`
+		Resource    []resource `json:"resource"`
+		Interaction []code     `json:"interaction"`
+	}
+	type software struct {
+		Name    string `json:"name"`
+		Version string `json:"version,omitempty"`
+	}
+	type implementation struct {
+		Description string `json:"description"`
+		URL         string `json:"url"`
+	}
+	codes := func(names ...string) (out []code) {
+		for _, n := range names {
+			out = append(out, code{n})
+		}
+		return out
+	}
+	server := rest{Mode: "server", Interaction: codes("transaction", "batch", "history-system")}
+	for _, t := range fhir.ServedTypes() {
+		r := resource{
+			Type: t.Name, Versioning: "versioned", ReadHistory: true,
+			ConditionalRead: "full-support", ConditionalDelete: "not-supported", ReferencePolicy: []string{"literal", "local"},
+		}
+		r.Interaction = codes("read", "vread", "history-instance", "history-type", "search-type")
+		if !t.ReadOnly {
+			r.Interaction = append(r.Interaction, codes("create", "update", "delete")...)
+			r.UpdateCreate, r.ConditionalCreate = true, true
+		}
+		for _, p := range s.registry.Parameters(t.Name) {
+			r.SearchParam = append(r.SearchParam, parameter{p.Code, searchTypes[p.Kind]})
+		}
+		server.Resource = append(server.Resource, r)
+	}
+	body, err := json.Marshal(struct {
+		ResourceType   string         `json:"resourceType"`
+		Status         string         `json:"status"`
+		Date           string         `json:"date"`
+		Kind           string         `json:"kind"`
+		Software       software       `json:"software"`
+		Implementation implementation `json:"implementation"`
+		FHIRVersion    string         `json:"fhirVersion"`
+		Format         []string       `json:"format"`
+		Rest           []rest         `json:"rest"`
+	}{
+		ResourceType: "CapabilityStatement", Status: "active", Date: s.started.UTC().Format(time.RFC3339), Kind: "instance",
+		Software:       software{"Aftercare", s.software},
+		Implementation: implementation{"Aftercare plans and pain observations after osseointegration surgery", s.baseURL},
+		FHIRVersion:    fhir.Version, Format: []string{"application/fhir+json", "json"}, Rest: []rest{server},
+	})
+	if err != nil { // plain data: cannot happen
+		panic(err)
+	}
+	return body
+}

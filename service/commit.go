@@ -1,0 +1,201 @@
+package service
+
+import (
+	"context"
+	"maps"
+	"net/http"
+
+	"aftercare/fhir"
+	"aftercare/service/store"
+)
+
+func (s *Service) commitOne(ctx context.Context, w *write) (Written, error) {
+	out, err := s.commit(ctx, []*write{w}, nil)
+	if err != nil {
+		return Written{}, err
+	}
+	return out[0], nil
+}
+
+// commit stores writes together or not at all, derives what the protocols prescribe for
+// the patients concerned, then runs then (if given), all in one transaction. The order is
+// that of https://hl7.org/fhir/R4/http.html#trules: deletes, creates, updates.
+//
+// What can be done before the transaction is: conditions are first looked up on a
+// snapshot and the content is made ready for what they found. Inside the transaction they
+// are looked up again, and only if the answer has changed is the content made anew.
+func (s *Service) commit(ctx context.Context, ws []*write, then func(ctx context.Context, r *store.Reader) error) ([]Written, error) {
+	for _, w := range ws {
+		if w.node != nil {
+			w.links = s.validator.Links(w.node)
+		}
+	}
+	conditional := hasConditions(ws)
+	var guess resolution
+	if conditional {
+		err := s.store.View(ctx, func(ctx context.Context, r *store.Reader) (err error) {
+			guess, err = s.resolve(ctx, r, ws)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	guessed, err := s.contents(ws, guess)
+	if err != nil {
+		return nil, err
+	}
+
+	var out []Written
+	err = s.store.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		out = make([]Written, len(ws))
+		at := s.now()
+		var touched patients
+		if err := s.each(ws, http.MethodDelete, func(i int, w *write) (err error) {
+			if err = s.touchCurrent(ctx, tx, &touched, w.typ, w.id); err == nil {
+				out[i], err = s.remove(ctx, tx, w, at)
+			}
+			return err
+		}); err != nil {
+			return err
+		}
+		found, contents := guess, guessed
+		if conditional {
+			if found, err = s.resolve(ctx, &tx.Reader, ws); err != nil {
+				return err
+			}
+			if !found.equal(guess) {
+				if contents, err = s.contents(ws, found); err != nil {
+					return err
+				}
+			}
+		}
+		for _, method := range []string{http.MethodPost, http.MethodPut} {
+			if err := s.each(ws, method, func(i int, w *write) (err error) {
+				if r := found.match(i); r != nil {
+					out[i] = Written{Resource: r}
+					return s.touchCurrent(ctx, tx, &touched, r.Type, r.ID)
+				}
+				if method == http.MethodPut {
+					if err := s.touchCurrent(ctx, tx, &touched, w.typ, w.id); err != nil {
+						return err
+					}
+				}
+				if out[i], err = s.put(ctx, tx, w, contents[i], at); err == nil {
+					s.touch(&touched, w.typ, w.id, contents[i].rows)
+				}
+				return err
+			}); err != nil {
+				return err
+			}
+		}
+		if err := s.requireTargets(ctx, tx, ws, contents); err != nil {
+			return err
+		}
+		if err := s.derive(ctx, tx, touched, out, at); err != nil {
+			return err
+		}
+		if then != nil {
+			return then(ctx, &tx.Reader)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// each runs do for the writes of one method and puts the entry's place into its error.
+func (s *Service) each(ws []*write, method string, do func(i int, w *write) error) error {
+	for i, w := range ws {
+		if w.method != method {
+			continue
+		}
+		if err := do(i, w); err != nil {
+			return inEntry(err, w.entry)
+		}
+	}
+	return nil
+}
+
+// requireTargets refuses references to resources that this server does not hold, where
+// the reference policy asks for it.
+func (s *Service) requireTargets(ctx context.Context, tx *store.Tx, ws []*write, contents []content) error {
+	if !s.mustExist {
+		return nil
+	}
+	known := map[string]bool{}
+	for i, c := range contents {
+		for _, l := range c.local {
+			key := l.typ + "/" + l.id
+			if _, served := fhir.Served(l.typ); !served || known[key] {
+				continue
+			}
+			r, err := tx.Get(ctx, l.typ, l.id)
+			switch {
+			case fhir.KindOf(err) == fhir.NotFound && err != nil, err == nil && r.Deleted:
+				return inEntry(fhir.Errorf(fhir.Unprocessable, "not-found", l.place, "The %s that this refers to is not on this server.", l.typ), ws[i].entry)
+			case err != nil:
+				return err
+			}
+			known[key] = true
+		}
+	}
+	return nil
+}
+
+// resolution is what the conditions of a group of writes came to.
+type resolution struct {
+	// matched holds, by position of the write, the resource that If-None-Exist found.
+	matched map[int]*fhir.Resource
+	// references maps a conditional reference, "Patient?identifier=…", to "Patient/id".
+	references map[string]string
+}
+
+func (r resolution) match(i int) *fhir.Resource { return r.matched[i] }
+
+func (r resolution) equal(o resolution) bool {
+	return maps.Equal(r.references, o.references) &&
+		maps.EqualFunc(r.matched, o.matched, func(a, b *fhir.Resource) bool { return a.ID == b.ID })
+}
+
+// resolve looks the conditions up. An error of kind PreconditionFailed names the entry.
+func (s *Service) resolve(ctx context.Context, r *store.Reader, ws []*write) (resolution, error) {
+	found := resolution{matched: map[int]*fhir.Resource{}, references: map[string]string{}}
+	for i, w := range ws {
+		if w.condition != nil {
+			match, err := find(ctx, r, w.condition)
+			if err != nil {
+				return resolution{}, inEntry(err, w.entry)
+			}
+			if match != nil {
+				found.matched[i] = match
+			}
+		}
+		for _, l := range w.links {
+			typ, query, ok := conditionalReference(l)
+			if !ok || found.references[l.Node.Text] != "" {
+				continue
+			}
+			target, err := s.findTarget(ctx, r, typ, query)
+			if err != nil {
+				return resolution{}, inEntry(at(err, l.Expression), w.entry)
+			}
+			found.references[l.Node.Text] = target.Ref()
+		}
+	}
+	return found, nil
+}
+
+func (s *Service) findTarget(ctx context.Context, r *store.Reader, typ, query string) (*fhir.Resource, error) {
+	q, err := s.condition(typ, query)
+	if err != nil {
+		return nil, err
+	}
+	target, err := find(ctx, r, q)
+	if err == nil && target == nil {
+		err = fhir.Errorf(fhir.PreconditionFailed, "not-found", "", "No %s meets the condition of this reference.", typ)
+	}
+	return target, err
+}

@@ -1,0 +1,100 @@
+package service
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"aftercare/fhir"
+	"aftercare/fhir/search"
+	"aftercare/service/store"
+)
+
+// History returns the versions of one resource, of a type (id ""), or of everything (typ
+// and id ""), newest first, as a history Bundle (https://hl7.org/fhir/R4/http.html#history).
+// Parameters are _since, _count and the cursor of a next link.
+func (s *Service) History(ctx context.Context, p Principal, typ, id string, pairs []search.Pair) ([]byte, error) {
+	code, path := "history-instance", typ+"/"+id+"/_history"
+	switch {
+	case typ == "":
+		code, path = "history-system", "_history"
+	case id == "":
+		code, path = "history-type", typ+"/_history"
+	}
+	var out []byte
+	err := s.interact(ctx, p, interaction{code, typ, id}, func(ctx context.Context) error {
+		q := store.HistoryQuery{Type: typ, ID: id, Count: defaultCount}
+		applied, err := s.historyParameters(&q, pairs)
+		if err != nil {
+			return err
+		}
+		return s.store.View(ctx, func(ctx context.Context, r *store.Reader) error {
+			page, err := r.History(ctx, q)
+			if err != nil {
+				return err
+			}
+			b := newBundle("history", page.Total)
+			b.link("self", s.link(path, applied, ""))
+			if page.Next != "" {
+				b.link("next", s.link(path, applied, page.Next))
+			}
+			for _, h := range page.Entries {
+				b.entry(s.historyEntry(h))
+			}
+			out = b.bytes()
+			return nil
+		})
+	})
+	return out, err
+}
+
+func (s *Service) historyParameters(q *store.HistoryQuery, pairs []search.Pair) (applied []search.Pair, err error) {
+	for _, pair := range pairs {
+		switch pair.Name {
+		case "_count":
+			n, err := strconv.Atoi(pair.Value)
+			if err != nil || n < 0 {
+				return nil, fhir.Errorf(fhir.BadRequest, "value", "", "_count must be a whole number, 0 or more.")
+			}
+			q.Count = min(n, maxCount)
+			applied = append(applied, search.Pair{Name: "_count", Value: strconv.Itoa(q.Count)})
+		case "_since":
+			m, err := fhir.ParseMoment(strings.Replace(pair.Value, " ", "+", 1), s.zone)
+			if err != nil {
+				return nil, fhir.Errorf(fhir.BadRequest, "value", "", "_since must be an instant such as 2026-03-02T09:30:00Z.")
+			}
+			q.Since = m.Low
+			applied = append(applied, pair)
+		case "_cursor":
+			q.Cursor = pair.Value
+		case "_format", "_pretty":
+			applied = append(applied, pair)
+		default:
+			return nil, fhir.Errorf(fhir.BadRequest, "not-supported", "", "A history takes the parameters _since and _count, and no other.")
+		}
+	}
+	return applied, nil
+}
+
+func (s *Service) historyEntry(h store.HistoryEntry) entry {
+	e := entry{
+		fullURL: s.url(h.Resource), resource: h.Resource.Body,
+		method: h.Method, requestURL: h.Resource.Ref(),
+		status: statusLine(http.StatusOK), etag: etag(h.Resource), lastModified: h.Resource.LastUpdated,
+	}
+	switch {
+	case h.Resource.Deleted:
+		e.status = statusLine(http.StatusNoContent)
+	case h.Resource.Version == 1:
+		e.status = statusLine(http.StatusCreated)
+	}
+	if h.Method == http.MethodPost {
+		e.requestURL = h.Resource.Type
+	}
+	return e
+}
+
+func etag(r *fhir.Resource) string { return `W/"` + strconv.FormatInt(r.Version, 10) + `"` }
+
+func statusLine(code int) string { return strconv.Itoa(code) + " " + http.StatusText(code) }

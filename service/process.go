@@ -1,0 +1,426 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"aftercare/fhir"
+	"aftercare/fhir/search"
+	"aftercare/service/store"
+)
+
+// Prefer is the return preference of a request
+// (https://hl7.org/fhir/R4/http.html#ops): "minimal", "representation",
+// "OperationOutcome", or "" for none stated.
+type Prefer string
+
+// Process runs a transaction, whose entries succeed or fail together, or a batch, whose
+// entries stand alone (https://hl7.org/fhir/R4/http.html#transaction). The response's
+// entries are in the order of the request's.
+func (s *Service) Process(ctx context.Context, p Principal, body []byte, prefer Prefer) ([]byte, error) {
+	n, err := fhir.Parse(body)
+	if err != nil {
+		return nil, err
+	}
+	if n.Kind != fhir.Object || n.Str("resourceType") != "Bundle" {
+		return nil, fhir.Errorf(fhir.BadRequest, "structure", "", "The base URL takes a Bundle of type transaction or batch.")
+	}
+	kind := n.Str("type")
+	if kind != "transaction" && kind != "batch" {
+		return nil, fhir.Errorf(fhir.BadRequest, "value", "Bundle.type", "The base URL takes a Bundle of type transaction or batch.")
+	}
+	var out []byte
+	err = s.interact(ctx, p, interaction{code: kind}, func(ctx context.Context) error {
+		entries, err := s.entries(n)
+		if err != nil {
+			return err
+		}
+		if kind == "batch" {
+			out = s.batch(ctx, p, entries, prefer)
+			return nil
+		}
+		if issues := s.validator.Resource(n, ""); len(issues) > 0 {
+			return &fhir.Error{Kind: fhir.BadRequest, Issues: issues}
+		}
+		out, err = s.transaction(ctx, p, entries, prefer)
+		return err
+	})
+	return out, err
+}
+
+// request is one entry of a transaction or batch.
+type request struct {
+	place   string // "Bundle.entry[3]"
+	fullURL string
+	method  string
+	// target is the parsed request.url.
+	target      target
+	ifNoneExist string
+	ifMatch     string
+	resource    *fhir.Node
+}
+
+// target is a URL below the base: Type, Type/id, Type/id/_history/version, or Type?query.
+type target struct {
+	typ, id, version string
+	history          bool
+	pairs            []search.Pair
+	query            bool
+}
+
+func (s *Service) entries(bundle *fhir.Node) ([]request, error) {
+	items := bundle.Each("entry")
+	if len(items) > s.maxEntries {
+		return nil, fhir.Errorf(fhir.TooLarge, "too-long", "Bundle.entry", "A Bundle may have %d entries at most.", s.maxEntries)
+	}
+	out := make([]request, len(items))
+	for i, item := range items {
+		r := request{
+			place:       fmt.Sprintf("Bundle.entry[%d]", i),
+			fullURL:     item.Str("fullUrl"),
+			method:      item.Str("request", "method"),
+			ifNoneExist: item.Str("request", "ifNoneExist"),
+			ifMatch:     item.Str("request", "ifMatch"),
+			resource:    item.Get("resource"),
+		}
+		var err error
+		if r.target, err = s.parseTarget(item.Str("request", "url")); err != nil {
+			return nil, inEntry(at(err, r.place+".request.url"), r.place)
+		}
+		if err := r.check(); err != nil {
+			return nil, inEntry(err, r.place)
+		}
+		out[i] = r
+	}
+	return out, nil
+}
+
+func (s *Service) parseTarget(raw string) (target, error) {
+	bad := func() (target, error) {
+		return target{}, fhir.Errorf(fhir.BadRequest, "value", "", "request.url must be a URL below the base, such as Patient, Patient/123 or Observation?patient=123.")
+	}
+	raw = strings.TrimPrefix(strings.TrimPrefix(raw, s.baseURL), "/")
+	path, query, hasQuery := strings.Cut(raw, "?")
+	var t target
+	if hasQuery {
+		var err error
+		if t.pairs, err = search.ParsePairs(query); err != nil {
+			return t, err
+		}
+		t.query = true
+	}
+	part := strings.Split(path, "/")
+	for i := range part {
+		decoded, err := url.PathUnescape(part[i])
+		if err != nil {
+			return bad()
+		}
+		part[i] = decoded
+	}
+	t.typ = part[0]
+	if _, ok := fhir.Served(t.typ); !ok {
+		return target{}, fhir.Errorf(fhir.NotFound, "not-supported", "", "request.url does not start with a resource type that this server serves.")
+	}
+	switch {
+	case len(part) == 1:
+	case len(part) == 2 && part[1] == "_history":
+		t.history = true
+	case len(part) == 2:
+		t.id = part[1]
+	case len(part) == 3 && part[2] == "_history":
+		t.id, t.history = part[1], true
+	case len(part) == 4 && part[2] == "_history":
+		t.id, t.version = part[1], part[3]
+	default:
+		return bad()
+	}
+	return t, nil
+}
+
+// check refuses a request whose parts do not fit together.
+func (r *request) check() error {
+	instance := r.target.id != "" && r.target.version == "" && !r.target.history && !r.target.query
+	switch r.method {
+	case http.MethodPost:
+		if r.target.id != "" || r.target.history || r.target.query {
+			return fhir.Errorf(fhir.BadRequest, "value", r.place+".request.url", "A POST entry names a resource type alone.")
+		}
+	case http.MethodPut:
+		if r.target.query && r.target.id == "" {
+			return fhir.Errorf(fhir.BadRequest, "not-supported", r.place+".request.url", "Conditional updates are not supported yet.")
+		}
+		if !instance {
+			return fhir.Errorf(fhir.BadRequest, "value", r.place+".request.url", "A PUT entry names a type and an id.")
+		}
+	case http.MethodDelete:
+		if r.target.query && r.target.id == "" {
+			return fhir.Errorf(fhir.BadRequest, "not-supported", r.place+".request.url", "Conditional deletes are not supported yet.")
+		}
+		if !instance {
+			return fhir.Errorf(fhir.BadRequest, "value", r.place+".request.url", "A DELETE entry names a type and an id.")
+		}
+		return nil
+	case http.MethodGet:
+		return nil
+	case "":
+		return fhir.Errorf(fhir.BadRequest, "required", r.place+".request", "Each entry needs request.method and request.url.")
+	default:
+		return fhir.Errorf(fhir.BadRequest, "not-supported", r.place+".request.method", "Entries may be POST, PUT, DELETE or GET.")
+	}
+	if r.resource == nil {
+		return fhir.Errorf(fhir.BadRequest, "required", r.place+".resource", "A POST or PUT entry carries a resource.")
+	}
+	return nil
+}
+
+// code is the restful-interaction of an entry.
+func (r *request) code() string {
+	switch {
+	case r.method == http.MethodPost:
+		return "create"
+	case r.method == http.MethodPut:
+		return "update"
+	case r.method == http.MethodDelete:
+		return "delete"
+	case r.target.history && r.target.id == "":
+		return "history-type"
+	case r.target.history:
+		return "history-instance"
+	case r.target.version != "":
+		return "vread"
+	case r.target.id != "":
+		return "read"
+	default:
+		return "search-type"
+	}
+}
+
+func (s *Service) transaction(ctx context.Context, p Principal, entries []request, prefer Prefer) ([]byte, error) {
+	var ws []*write
+	var gets []int
+	position := make([]int, len(entries)) // of the entry's write in ws
+	for i := range entries {
+		r := &entries[i]
+		if err := s.permit(p, interaction{r.code(), r.target.typ, r.target.id}); err != nil {
+			return nil, inEntry(err, r.place)
+		}
+		if r.method == http.MethodGet {
+			gets = append(gets, i)
+			continue
+		}
+		w, err := s.entryWrite(r)
+		if err != nil {
+			return nil, inEntry(err, r.place)
+		}
+		position[i] = len(ws)
+		ws = append(ws, w)
+	}
+	if err := distinct(ws); err != nil {
+		return nil, err
+	}
+	results := make([]entry, len(entries))
+	written, err := s.commit(ctx, ws, func(ctx context.Context, r *store.Reader) error {
+		for _, i := range gets {
+			res, err := s.get(ctx, r, &entries[i])
+			if err != nil {
+				return inEntry(err, entries[i].place)
+			}
+			results[i] = res
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	b := newBundle("transaction-response", -1)
+	for i := range entries {
+		if entries[i].method != http.MethodGet {
+			results[i] = s.writtenEntry(entries[i].method, written[position[i]], prefer)
+		}
+		b.entry(results[i])
+	}
+	return b.bytes(), nil
+}
+
+func (s *Service) entryWrite(r *request) (*write, error) {
+	w := &write{method: r.method, typ: r.target.typ, id: r.target.id, entry: r.place, fullURL: r.fullURL, node: r.resource, ifMatch: r.ifMatch}
+	if r.method == http.MethodDelete {
+		w.node = nil
+		return w, nil
+	}
+	at := r.place + ".resource"
+	if got := r.resource.Str("resourceType"); got != r.target.typ {
+		return nil, fhir.Errorf(fhir.BadRequest, "structure", at, "The resource is not of the type that request.url names.")
+	}
+	if err := s.checkScale(r.resource, at); err != nil {
+		return nil, err
+	}
+	if r.method == http.MethodPut {
+		return w, sameID(r.resource, w.typ, w.id, at)
+	}
+	w.id = s.newID()
+	var err error
+	w.condition, err = s.condition(w.typ, r.ifNoneExist)
+	return w, err
+}
+
+// distinct refuses a transaction in which two entries are about the same resource
+// (https://hl7.org/fhir/R4/http.html#trules).
+func distinct(ws []*write) error {
+	seen := map[string]string{}
+	claim := func(key, entry string) error {
+		if first := seen[key]; first != "" {
+			return fhir.Errorf(fhir.BadRequest, "duplicate", entry, "This entry is about the same resource as %s; a transaction may touch a resource once.", first)
+		}
+		seen[key] = entry
+		return nil
+	}
+	for _, w := range ws {
+		if err := claim(w.ref(), w.entry); err != nil {
+			return err
+		}
+		if w.fullURL != "" {
+			if err := claim("fullUrl "+w.fullURL, w.entry); err != nil {
+				return err
+			}
+		}
+		if w.condition != nil {
+			key := w.typ
+			for _, pair := range w.condition.Applied {
+				key += "\x00" + pair.Name + "\x00" + pair.Value
+			}
+			if err := claim(key, w.entry); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// get answers a GET entry inside a transaction.
+func (s *Service) get(ctx context.Context, r *store.Reader, q *request) (entry, error) {
+	t := q.target
+	var res *fhir.Resource
+	var err error
+	switch q.code() {
+	case "read":
+		res, err = read(ctx, r, t.typ, t.id)
+	case "vread":
+		res, err = vread(ctx, r, t.typ, t.id, t.version)
+	case "search-type":
+		parsed, issues, err := s.parse(t.typ, t.pairs, false)
+		if err != nil {
+			return entry{}, err
+		}
+		body, err := s.searchset(ctx, r, parsed, issues)
+		return entry{resource: body, status: statusLine(http.StatusOK)}, err
+	default:
+		return entry{}, fhir.Errorf(fhir.BadRequest, "not-supported", q.place+".request.url", "A GET entry of a transaction may read or search.")
+	}
+	if err != nil {
+		return entry{}, err
+	}
+	return s.readEntry(res), nil
+}
+
+func (s *Service) readEntry(r *fhir.Resource) entry {
+	return entry{
+		fullURL: s.url(r), resource: r.Body, status: statusLine(http.StatusOK),
+		etag: etag(r), lastModified: r.LastUpdated,
+	}
+}
+
+// writtenEntry is the response to a POST, PUT or DELETE entry.
+func (s *Service) writtenEntry(method string, w Written, prefer Prefer) entry {
+	e := entry{status: statusLine(http.StatusOK)}
+	if w.Resource == nil || w.Resource.Deleted {
+		e.status = statusLine(http.StatusNoContent)
+	} else {
+		e.fullURL = s.url(w.Resource)
+		e.location = s.url(w.Resource) + "/_history/" + strings.Trim(etag(w.Resource), `W/"`)
+		if w.Created {
+			e.status = statusLine(http.StatusCreated)
+		}
+		if prefer == "representation" {
+			e.resource = w.Resource.Body
+		}
+	}
+	if w.Resource != nil {
+		e.etag, e.lastModified = etag(w.Resource), w.Resource.LastUpdated
+	}
+	if len(w.Issues) > 0 || prefer == "OperationOutcome" {
+		e.outcome = fhir.Outcome(w.Issues...)
+	}
+	return e
+}
+
+// batch runs each entry as if it had come alone; a failure stays in its own response.
+// The order is that of a transaction, so that the result does not depend on the order of
+// the entries.
+func (s *Service) batch(ctx context.Context, p Principal, entries []request, prefer Prefer) []byte {
+	results := make([]entry, len(entries))
+	for _, method := range []string{http.MethodDelete, http.MethodPost, http.MethodPut, http.MethodGet} {
+		for i := range entries {
+			if entries[i].method == method {
+				results[i] = s.batchEntry(ctx, p, &entries[i], prefer)
+			}
+		}
+	}
+	b := newBundle("batch-response", -1)
+	for _, e := range results {
+		b.entry(e)
+	}
+	return b.bytes()
+}
+
+func (s *Service) batchEntry(ctx context.Context, p Principal, r *request, prefer Prefer) entry {
+	t := r.target
+	var w Written
+	var res *fhir.Resource
+	var body []byte
+	var err error
+	switch r.code() {
+	case "create":
+		w, err = s.Create(ctx, p, t.typ, r.resource.Raw, r.ifNoneExist)
+	case "update":
+		w, err = s.Update(ctx, p, t.typ, t.id, r.resource.Raw, r.ifMatch)
+	case "delete":
+		w, err = s.Delete(ctx, p, t.typ, t.id, r.ifMatch)
+	case "read":
+		res, err = s.Read(ctx, p, t.typ, t.id)
+	case "vread":
+		res, err = s.VRead(ctx, p, t.typ, t.id, t.version)
+	case "history-instance", "history-type":
+		body, err = s.History(ctx, p, t.typ, t.id, t.pairs)
+	default:
+		body, err = s.Search(ctx, p, t.typ, t.pairs, false)
+	}
+	switch {
+	case err != nil:
+		return s.failedEntry(ctx, err)
+	case res != nil:
+		return s.readEntry(res)
+	case body != nil:
+		return entry{resource: body, status: statusLine(http.StatusOK)}
+	default:
+		return s.writtenEntry(r.method, w, prefer)
+	}
+}
+
+func (s *Service) failedEntry(ctx context.Context, err error) entry {
+	kind := fhir.KindOf(err)
+	e := entry{status: statusLine(kind.Status())}
+	var known *fhir.Error
+	if kind == fhir.Internal || !errors.As(err, &known) {
+		s.log.ErrorContext(ctx, "batch entry failed", "error", err)
+		e.outcome = fhir.Outcome(fhir.Issue{Severity: "error", Code: "exception", Text: "The server failed at this entry; nothing of it was stored."})
+		return e
+	}
+	e.outcome = fhir.Outcome(slices.Clone(known.Issues)...)
+	return e
+}

@@ -1,0 +1,83 @@
+package service
+
+import (
+	"context"
+	"net/url"
+	"strings"
+
+	"aftercare/fhir"
+	"aftercare/fhir/search"
+	"aftercare/service/store"
+)
+
+// The page sizes of searches and histories.
+const (
+	defaultCount = 50
+	maxCount     = 1000
+)
+
+// Search runs a query at type level and returns a searchset Bundle
+// (https://hl7.org/fhir/R4/search.html). An unknown parameter is refused, or, when
+// lenient, left out and named in an outcome entry. The self link is made from the query
+// that was run.
+func (s *Service) Search(ctx context.Context, p Principal, typ string, pairs []search.Pair, lenient bool) ([]byte, error) {
+	var out []byte
+	err := s.interact(ctx, p, interaction{code: "search-type", typ: typ}, func(ctx context.Context) error {
+		q, issues, err := s.parse(typ, pairs, lenient)
+		if err != nil {
+			return err
+		}
+		return s.store.View(ctx, func(ctx context.Context, r *store.Reader) (err error) {
+			out, err = s.searchset(ctx, r, q, issues)
+			return err
+		})
+	})
+	return out, err
+}
+
+func (s *Service) parse(typ string, pairs []search.Pair, lenient bool) (*search.Query, []fhir.Issue, error) {
+	return s.registry.Parse(typ, pairs, search.Options{
+		Zone: s.zone, Base: s.baseURL, Lenient: lenient, DefaultCount: defaultCount, MaxCount: maxCount,
+	})
+}
+
+func (s *Service) searchset(ctx context.Context, r *store.Reader, q *search.Query, issues []fhir.Issue) ([]byte, error) {
+	page, err := r.Search(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	b := newBundle("searchset", page.Total)
+	b.link("self", s.link(q.Type, q.Applied, ""))
+	if page.Next != "" {
+		b.link("next", s.link(q.Type, q.Applied, page.Next))
+	}
+	for _, res := range page.Resources {
+		b.entry(entry{fullURL: s.url(res), resource: res.Body, mode: "match"})
+	}
+	if len(issues) > 0 {
+		b.entry(entry{resource: fhir.Outcome(issues...), mode: "outcome"})
+	}
+	return b.bytes(), nil
+}
+
+// url is the absolute URL of a resource.
+func (s *Service) url(r *fhir.Resource) string { return s.baseURL + "/" + r.Ref() }
+
+// link is the URL of a search or history page.
+func (s *Service) link(path string, pairs []search.Pair, cursor string) string {
+	var query []string
+	for _, p := range pairs {
+		query = append(query, url.QueryEscape(p.Name)+"="+url.QueryEscape(p.Value))
+	}
+	if cursor != "" {
+		query = append(query, "_cursor="+url.QueryEscape(cursor))
+	}
+	link := s.baseURL
+	if path != "" {
+		link += "/" + path
+	}
+	if len(query) == 0 {
+		return link
+	}
+	return link + "?" + strings.Join(query, "&")
+}

@@ -1,0 +1,140 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"aftercare/fhir"
+	"aftercare/fhir/search"
+	"aftercare/fhir/validate"
+	"aftercare/service/careplan"
+	"aftercare/service/store"
+
+	"github.com/google/uuid"
+)
+
+// Options are what a Service is made of. Store, Definitions, BaseURL and Zone are
+// required.
+type Options struct {
+	Store *store.Store
+	// Definitions are the protocol and terminology resources, the site's own included.
+	Definitions []*fhir.Node
+	// BaseURL is the public FHIR base without a trailing slash, used in every link.
+	BaseURL string
+	// Zone is the time zone of the care site.
+	Zone *time.Location
+	// References is the reference policy: "types", "exist" or "off"; "" means "types".
+	References string
+	Logger     *slog.Logger
+	// Now and NewID are the clock and the source of ids; tests fix them.
+	Now   func() time.Time
+	NewID func() string
+	// MaxBundleEntries limits the entries of a transaction or batch; 0 means 20,000.
+	MaxBundleEntries int
+	// Software is the version shown in the CapabilityStatement.
+	Software string
+}
+
+// Service answers FHIR interactions. It is safe for concurrent use.
+type Service struct {
+	store      *store.Store
+	registry   *search.Registry
+	validator  *validate.Validator
+	scales     *validate.Scales
+	protocols  *careplan.Engine
+	baseURL    string
+	zone       *time.Location
+	mustExist  bool
+	log        *slog.Logger
+	now        func() time.Time
+	newID      func() string
+	maxEntries int
+	software   string
+	started    time.Time
+	// provided are the resources that the definitions put into the store, by "Type/id";
+	// callers cannot change them.
+	provided map[string]bool
+}
+
+// Principal is who asks. It is an explicit argument of every interaction, so that no
+// path can forget it.
+type Principal struct {
+	// Name identifies the caller in logs; it is not a person's name.
+	Name string
+}
+
+// Anonymous is the caller where authentication is switched off.
+var Anonymous = Principal{Name: "anonymous"}
+
+// Written is the result of a create, update or delete.
+type Written struct {
+	// Resource is the current version after the interaction; nil when a resource that
+	// never existed was deleted.
+	Resource *fhir.Resource
+	// Created is false when a conditional create found the resource.
+	Created bool
+	// Changed is false when there was nothing to write.
+	Changed bool
+	// Issues tell the sender what followed, such as the care plan that was derived.
+	Issues []fhir.Issue
+}
+
+// New checks the options, loads the definitions into the store where they differ from
+// what it holds, and returns a Service.
+func New(ctx context.Context, o Options) (*Service, error) {
+	s := &Service{
+		store: o.Store, baseURL: o.BaseURL, zone: o.Zone, log: o.Logger, now: o.Now, newID: o.NewID,
+		maxEntries: o.MaxBundleEntries, software: o.Software,
+	}
+	if s.store == nil || s.baseURL == "" || s.zone == nil {
+		return nil, errors.New("service: Store, BaseURL and Zone are required")
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.newID == nil {
+		s.newID = newID
+	}
+	if s.maxEntries == 0 {
+		s.maxEntries = 20_000
+	}
+	switch o.References {
+	case "", "types":
+	case "exist":
+		s.mustExist = true
+	case "off":
+	default:
+		return nil, fmt.Errorf("service: reference policy %q is not types, exist or off", o.References)
+	}
+	s.started = s.now()
+	var err error
+	if s.registry, err = search.NewRegistry(); err != nil {
+		return nil, fmt.Errorf("search parameters: %w", err)
+	}
+	if s.validator, err = validate.New(validate.WithReferenceTypes(o.References != "off")); err != nil {
+		return nil, fmt.Errorf("validation tables: %w", err)
+	}
+	if s.scales, err = validate.NewScales(o.Definitions); err != nil {
+		return nil, fmt.Errorf("measurement scales: %w", err)
+	}
+	if s.protocols, err = careplan.Compile(o.Definitions, o.Zone); err != nil {
+		return nil, fmt.Errorf("protocols: %w", err)
+	}
+	if err := s.provide(ctx, o.Definitions); err != nil {
+		return nil, fmt.Errorf("definitions: %w", err)
+	}
+	return s, nil
+}
+
+// Ready reports whether the service can answer: nil, or why not.
+func (s *Service) Ready(ctx context.Context) error { return s.store.Ping(ctx) }
+
+// newID is a UUID version 7: unguessable, and in order of time, which keeps index pages
+// full.
+func newID() string { return uuid.Must(uuid.NewV7()).String() }

@@ -1,0 +1,48 @@
+package service
+
+import (
+	"context"
+	"net/http"
+
+	"aftercare/fhir"
+)
+
+// Update stores a new version of a resource, or creates it under the caller's id
+// (https://hl7.org/fhir/R4/http.html#update). An update that changes nothing makes no new
+// version. ifMatch is the If-Match header or "".
+func (s *Service) Update(ctx context.Context, p Principal, typ, id string, body []byte, ifMatch string) (Written, error) {
+	var out Written
+	err := s.interact(ctx, p, interaction{"update", typ, id}, func(ctx context.Context) error {
+		n, err := fhir.Parse(body)
+		if err != nil {
+			return err
+		}
+		if err := s.check(n, typ, ""); err != nil {
+			return err
+		}
+		if err := sameID(n, typ, id, ""); err != nil {
+			return err
+		}
+		out, err = s.commitOne(ctx, &write{method: http.MethodPut, typ: typ, id: id, node: n, ifMatch: ifMatch})
+		return err
+	})
+	return out, err
+}
+
+// sameID holds the id in the content against the one in the URL; at is the place of the
+// resource in a Bundle or "".
+func sameID(n *fhir.Node, typ, id, at string) error {
+	place := typ + ".id"
+	if at != "" {
+		place = at + ".id"
+	}
+	switch {
+	case !fhir.ValidID(id):
+		return fhir.Errorf(fhir.BadRequest, "value", "", "An id has 1 to 64 letters, digits, '-' or '.'.")
+	case n.Get("id") == nil:
+		return fhir.Errorf(fhir.BadRequest, "required", place, "An update carries the id of the URL in the resource too.")
+	case n.Str("id") != id:
+		return fhir.Errorf(fhir.BadRequest, "value", place, "The id in the resource is not the id in the URL.")
+	}
+	return nil
+}

@@ -1,0 +1,182 @@
+package service
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"aftercare/fhir"
+	"aftercare/fhir/search"
+	"aftercare/fhir/validate"
+	"aftercare/service/store"
+)
+
+// write is one create, update or delete on its way into the store.
+type write struct {
+	method  string // POST, PUT or DELETE
+	typ, id string // for POST, the id that a new resource will get
+	// entry is the place of a Bundle entry, "Bundle.entry[3]", or "".
+	entry   string
+	fullURL string
+	// node is the resource as received, checked; nil for DELETE.
+	node  *fhir.Node
+	links []validate.Link
+	// condition is If-None-Exist, nil without one.
+	condition *search.Query
+	ifMatch   string
+}
+
+// ref is "Type/id".
+func (w *write) ref() string { return w.typ + "/" + w.id }
+
+// content is a write's resource with its references resolved, ready to be stored.
+type content struct {
+	draft *fhir.Draft
+	rows  []search.Row
+	// local are the references to resources of this server, with their places.
+	local []localReference
+}
+
+type localReference struct {
+	typ, id, place string
+}
+
+// check refuses a resource that is not valid R4 (kind BadRequest), or whose measured
+// value is outside its scale (kind Unprocessable); at is the place in a Bundle or "".
+func (s *Service) check(n *fhir.Node, typ, at string) error {
+	if n.Kind != fhir.Object {
+		return fhir.Errorf(fhir.BadRequest, "structure", at, "A resource is a JSON object.")
+	}
+	switch got := n.Str("resourceType"); {
+	case got == "":
+		return fhir.Errorf(fhir.BadRequest, "structure", at, "The resource has no resourceType.")
+	case got != typ:
+		return fhir.Errorf(fhir.BadRequest, "structure", at, "The resourceType is not %s, which the URL asks for.", typ)
+	}
+	if issues := s.validator.Resource(n, at); len(issues) > 0 {
+		return &fhir.Error{Kind: fhir.BadRequest, Issues: issues}
+	}
+	return s.checkScale(n, at)
+}
+
+func (s *Service) checkScale(n *fhir.Node, at string) error {
+	if issues := s.scales.Check(n, at); len(issues) > 0 {
+		return &fhir.Error{Kind: fhir.Unprocessable, Issues: issues}
+	}
+	return nil
+}
+
+// condition parses the query of If-None-Exist (https://hl7.org/fhir/R4/http.html#ccreate).
+func (s *Service) condition(typ, query string) (*search.Query, error) {
+	if query == "" {
+		return nil, nil
+	}
+	pairs, err := search.ParsePairs(strings.TrimPrefix(query, "?"))
+	if err != nil {
+		return nil, err
+	}
+	q, _, err := s.parse(typ, pairs, false)
+	if err != nil {
+		return nil, err
+	}
+	if len(q.Clauses) == 0 {
+		return nil, fhir.Errorf(fhir.BadRequest, "required", "", "A condition needs at least one search parameter, such as identifier.")
+	}
+	q.Count = 2
+	return q, nil
+}
+
+// find runs a condition: nil for no match, an error of kind PreconditionFailed for
+// several.
+func find(ctx context.Context, r *store.Reader, q *search.Query) (*fhir.Resource, error) {
+	page, err := r.Search(ctx, q)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(page.Resources) > 1:
+		return nil, fhir.Errorf(fhir.PreconditionFailed, "multiple-matches", "", "More than one %s meets the condition; make it more exact.", q.Type)
+	case len(page.Resources) == 0:
+		return nil, nil
+	}
+	return page.Resources[0], nil
+}
+
+// put stores the content of a create or an update.
+func (s *Service) put(ctx context.Context, tx *store.Tx, w *write, c content, at time.Time) (Written, error) {
+	current, err := tx.Get(ctx, w.typ, w.id)
+	switch kind := fhir.KindOf(err); {
+	case err != nil && kind != fhir.NotFound:
+		return Written{}, err
+	case err != nil:
+		current = nil
+	}
+	exists := current != nil && !current.Deleted
+	if err := matches(w.ifMatch, current, exists); err != nil {
+		return Written{}, err
+	}
+	if exists {
+		same, err := sameContent(current, c.draft)
+		if err != nil {
+			return Written{}, err
+		}
+		if same {
+			return Written{Resource: current}, nil
+		}
+	}
+	stored, err := tx.Put(ctx, c.draft, w.id, at, w.method, c.rows)
+	if err != nil {
+		return Written{}, err
+	}
+	return Written{Resource: stored, Created: !exists, Changed: true}, nil
+}
+
+func sameContent(current *fhir.Resource, d *fhir.Draft) (bool, error) {
+	n, err := fhir.Parse(current.Body)
+	if err != nil {
+		return false, err
+	}
+	return fhir.NewDraft(n).Same(d), nil
+}
+
+// remove stores a deletion. Deleting what is not there succeeds and changes nothing
+// (https://hl7.org/fhir/R4/http.html#delete).
+func (s *Service) remove(ctx context.Context, tx *store.Tx, w *write, at time.Time) (Written, error) {
+	current, err := tx.Get(ctx, w.typ, w.id)
+	switch kind := fhir.KindOf(err); {
+	case err != nil && kind != fhir.NotFound:
+		return Written{}, err
+	case err != nil:
+		return Written{}, matches(w.ifMatch, nil, false)
+	}
+	if err := matches(w.ifMatch, current, !current.Deleted); err != nil {
+		return Written{}, err
+	}
+	if current.Deleted {
+		return Written{Resource: current}, nil
+	}
+	gone, err := tx.Delete(ctx, w.typ, w.id, at, http.MethodDelete)
+	if err != nil {
+		return Written{}, err
+	}
+	return Written{Resource: gone, Changed: true}, nil
+}
+
+// matches holds If-Match against the current version
+// (https://hl7.org/fhir/R4/http.html#concurrency).
+func matches(ifMatch string, current *fhir.Resource, exists bool) error {
+	switch {
+	case ifMatch == "":
+		return nil
+	case !exists:
+		return fhir.Errorf(fhir.PreconditionFailed, "conflict", "", "If-Match was given, but there is no such resource now.")
+	case ifMatch == "*":
+		return nil
+	}
+	tag := strings.TrimPrefix(strings.TrimSpace(ifMatch), "W/")
+	if strings.Trim(tag, `"`) != strconv.FormatInt(current.Version, 10) {
+		return fhir.Errorf(fhir.PreconditionFailed, "conflict", "", "If-Match does not name the current version, which is %d; read it and try again.", current.Version)
+	}
+	return nil
+}
