@@ -5,15 +5,7 @@ import (
 	"time"
 
 	"aftercare/fhir"
-	"aftercare/fhir/search"
 )
-
-// searchTypes names the R4 search parameter types.
-var searchTypes = map[search.Kind]string{
-	search.Token: "token", search.Reference: "reference", search.Date: "date", search.String: "string",
-	search.URI: "uri", search.Number: "number", search.Quantity: "quantity",
-	search.ID: "token", search.LastUpdated: "date",
-}
 
 // Capabilities is the CapabilityStatement (https://hl7.org/fhir/R4/capabilitystatement.html),
 // made from the table of served types and the search registry that requests run on.
@@ -69,7 +61,7 @@ func (s *Service) Capabilities() []byte {
 			r.UpdateCreate, r.ConditionalCreate = true, true
 		}
 		for _, p := range s.registry.Parameters(t.Name) {
-			r.SearchParam = append(r.SearchParam, parameter{p.Code, searchTypes[p.Kind]})
+			r.SearchParam = append(r.SearchParam, parameter{p.Code, p.Kind.Name()})
 		}
 		server.Resource = append(server.Resource, r)
 	}

@@ -40,17 +40,25 @@ func (s *Service) Process(ctx context.Context, p Principal, body []byte, prefer 
 		if err != nil {
 			return err
 		}
+		issues := s.validator.Resource(n, "")
+		if kind == "batch" { // an entry's resource is that entry's own affair
+			issues = slices.DeleteFunc(issues, aboutResource)
+		}
+		if len(issues) > 0 {
+			return &fhir.Error{Kind: fhir.BadRequest, Issues: issues}
+		}
 		if kind == "batch" {
 			out = s.batch(ctx, p, entries, prefer)
 			return nil
-		}
-		if issues := s.validator.Resource(n, ""); len(issues) > 0 {
-			return &fhir.Error{Kind: fhir.BadRequest, Issues: issues}
 		}
 		out, err = s.transaction(ctx, p, entries, prefer)
 		return err
 	})
 	return out, err
+}
+
+func aboutResource(i fhir.Issue) bool {
+	return len(i.Expression) > 0 && strings.Contains(i.Expression[0], "].resource")
 }
 
 // request is one entry of a transaction or batch.
@@ -87,6 +95,9 @@ func (s *Service) entries(bundle *fhir.Node) ([]request, error) {
 			ifNoneExist: item.Str("request", "ifNoneExist"),
 			ifMatch:     item.Str("request", "ifMatch"),
 			resource:    item.Get("resource"),
+		}
+		if item.Get("request", "url") == nil || r.method == "" {
+			return nil, fhir.Errorf(fhir.BadRequest, "required", r.place+".request", "Each entry needs request.method and request.url.")
 		}
 		var err error
 		if r.target, err = s.parseTarget(item.Str("request", "url")); err != nil {
@@ -167,8 +178,6 @@ func (r *request) check() error {
 		return nil
 	case http.MethodGet:
 		return nil
-	case "":
-		return fhir.Errorf(fhir.BadRequest, "required", r.place+".request", "Each entry needs request.method and request.url.")
 	default:
 		return fhir.Errorf(fhir.BadRequest, "not-supported", r.place+".request.method", "Entries may be POST, PUT, DELETE or GET.")
 	}

@@ -27,7 +27,7 @@ func hasConditions(ws []*write) bool {
 // conditionalReference splits "Patient?identifier=…"
 // (https://hl7.org/fhir/R4/http.html#trules).
 func conditionalReference(l validate.Link) (typ, query string, ok bool) {
-	if l.Kind != validate.ReferenceLink {
+	if l.Kind != validate.LinkReference {
 		return "", "", false
 	}
 	typ, query, ok = strings.Cut(l.Node.Text, "?")
@@ -77,7 +77,7 @@ func (s *Service) content(w *write, ids map[string]string, inBundle bool) (conte
 		return c, err
 	}
 	for _, l := range w.links {
-		if l.Kind != validate.ReferenceLink {
+		if l.Kind != validate.LinkReference {
 			continue
 		}
 		target := l.Node.Text
@@ -107,7 +107,7 @@ func rewrite(n *fhir.Node, links []validate.Link, ids map[string]string) (*fhir.
 	done := 0
 	for _, l := range links {
 		text := l.Node.Text
-		if l.Kind == validate.NarrativeLink {
+		if l.Kind == validate.LinkNarrative {
 			text = rewriteNarrative(text, ids)
 		} else if to := ids[text]; to != "" {
 			text = to

@@ -1,0 +1,276 @@
+package search
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"aftercare/fhir"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const base = "https://clinic.example/fhir"
+
+func london(t testing.TB) *time.Location {
+	t.Helper()
+	zone, err := time.LoadLocation("Europe/London")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return zone
+}
+
+// show writes a row in one line: "code system|value", "code low..high".
+func show(row Row) string {
+	when := func(us int64) string {
+		switch us {
+		case MinTime:
+			return "…"
+		case MaxTime:
+			return "…"
+		}
+		return time.UnixMicro(us).UTC().Format("2006-01-02T15:04:05.999999Z")
+	}
+	switch row.Param.Kind {
+	case Date:
+		return fmt.Sprintf("%s %s..%s", row.Param.Code, when(row.Low), when(row.High))
+	case Number, Quantity:
+		return fmt.Sprintf("%s %g..%g %s|%s", row.Param.Code, row.NumberLow, row.NumberHigh, row.System, row.Value)
+	case String, URI:
+		return row.Param.Code + " " + row.Value
+	case Reference:
+		if row.System != "" {
+			return row.Param.Code + " " + row.System + "/" + row.Value
+		}
+		return row.Param.Code + " " + row.Value
+	}
+	return row.Param.Code + " " + row.System + "|" + row.Value
+}
+
+func rowsOf(t testing.TB, r *Registry, resource string) []string {
+	t.Helper()
+	rows, err := r.Extract(node(t, resource), london(t), base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, row := range rows {
+		got = append(got, show(row))
+	}
+	return got
+}
+
+func TestExtract(t *testing.T) {
+	r := registry(t,
+		`{"resourceType":"SearchParameter","code":"phone","base":["Patient"],"type":"token","expression":"Patient.telecom.where(system='phone')"}`,
+		`{"resourceType":"SearchParameter","code":"address","base":["Patient"],"type":"string","expression":"Patient.address"}`,
+		`{"resourceType":"SearchParameter","code":"active","base":["Patient"],"type":"token","expression":"Patient.active"}`,
+		`{"resourceType":"SearchParameter","code":"fact","base":["CarePlan"],"type":"token","expression":"CarePlan.activity.extension('https://x/fact')"}`,
+		`{"resourceType":"SearchParameter","code":"fact-value","base":["CarePlan"],"type":"token","expression":"CarePlan.activity.extension('https://x/fact').value"}`,
+		`{"resourceType":"SearchParameter","code":"score","base":["Observation"],"type":"quantity","expression":"(Observation.value as Quantity) | (Observation.value as integer) | (Observation.value as Range)"}`,
+		`{"resourceType":"SearchParameter","code":"risk","base":["RiskAssessment"],"type":"number","expression":"RiskAssessment.prediction.probability.as(decimal)"}`,
+		`{"resourceType":"SearchParameter","code":"note","base":["Observation"],"type":"string","expression":"(Observation.value as string) | (Observation.value as CodeableConcept).text"}`,
+	)
+	for name, c := range map[string]struct {
+		resource string
+		want     []string
+	}{
+		"each coding of each concept, with and without a system": {
+			`{"resourceType":"Condition","code":{"coding":[{"system":"s","code":"a"},{"code":"b"},{"display":"none"},{"system":"s"}],"text":"t"},
+				"category":[{"coding":[{"system":"c","code":"1"}]},{"text":"only"},{"coding":[{"system":"c","code":"2"},{"system":"c","code":"1"}]}]}`,
+			[]string{"category c|1", "category c|2", "code s|a", "code |b", "code s|"}},
+		"identifier, contact point, boolean and code as tokens": {
+			`{"resourceType":"Patient","identifier":[{"system":"https://nhs","value":"943"},{"value":"x"},{"system":"only"},{"use":"old"}],
+				"active":false,"telecom":[{"system":"phone","value":"+44 1"},{"system":"email","value":"a@b"},{"value":"5"}]}`,
+			[]string{"active |false", "identifier https://nhs|943", "identifier |x", "identifier only|", "phone |+44 1"}},
+		"names in parts, folded": {
+			`{"resourceType":"Patient","name":[{"family":"Müller-Lüdenscheidt","given":["José  María",null,"Ørsted"],"_given":[null,{"id":"x"},null],"prefix":["Dr."]},{"text":" \t"}],
+				"address":[{"line":["1 High St"],"city":"Łódź","use":"home","period":{"start":"2020"}}]}`,
+			[]string{"address 1 high st", "address lodz", "family muller-ludenscheidt", "given jose maria", "given orsted",
+				"name muller-ludenscheidt", "name jose maria", "name orsted", "name dr."}},
+		"dates by precision, in the zone of the site": {
+			`{"resourceType":"Patient","birthDate":"1970-03"}`,
+			[]string{"birthdate 1970-02-28T23:00:00Z..1970-03-31T23:00:00Z"}}, // British Standard Time
+		"the day the clocks go forward has 23 hours": {
+			`{"resourceType":"Procedure","performedDateTime":"2026-03-29"}`,
+			[]string{"date 2026-03-29T00:00:00Z..2026-03-29T23:00:00Z"}},
+		"date-time with its own zone": {
+			`{"resourceType":"Procedure","performedDateTime":"2024-01-01T00:00:00+01:00"}`,
+			[]string{"date 2023-12-31T23:00:00Z..2023-12-31T23:00:01Z"}},
+		"a fraction finer than a microsecond": {
+			`{"resourceType":"Procedure","performedDateTime":"2024-01-01T00:00:00.123456789Z"}`,
+			[]string{"date 2024-01-01T00:00:00.123456Z..2024-01-01T00:00:00.123457Z"}},
+		"period": {
+			`{"resourceType":"Procedure","performedPeriod":{"start":"2024-01-01","end":"2024-01-02"}}`,
+			[]string{"date 2024-01-01T00:00:00Z..2024-01-03T00:00:00Z"}},
+		"period without an end": {
+			`{"resourceType":"Procedure","performedPeriod":{"start":"2024-01-01"}}`,
+			[]string{"date 2024-01-01T00:00:00Z..…"}},
+		"period without a start": {
+			`{"resourceType":"Procedure","performedPeriod":{"end":"2024"}}`,
+			[]string{"date …..2025-01-01T00:00:00Z"}},
+		"period with neither":         {`{"resourceType":"Procedure","performedPeriod":{"id":"x"}}`, nil},
+		"not a date of this choice":   {`{"resourceType":"Procedure","performedString":"2024"}`, nil},
+		"an age is no date":           {`{"resourceType":"Procedure","performedAge":{"value":3}}`, nil},
+		"a similar name is no choice": {`{"resourceType":"Procedure","performed":"2024","performer":[{"actor":{"reference":"Practitioner/1"}}],"performedWhen":"2024"}`, []string{"date 2024-01-01T00:00:00Z..2025-01-01T00:00:00Z"}},
+		"timing by its outer bounds": {
+			`{"resourceType":"CarePlan","activity":[
+				{"detail":{"scheduledTiming":{"event":["2024-03-01","2024-01-01"]}}},
+				{"detail":{"scheduledTiming":{"repeat":{"boundsPeriod":{"start":"2024-02-01"},"frequency":1}}}},
+				{"detail":{"scheduledTiming":{"event":["2024-05-01"],"repeat":{"boundsPeriod":{"start":"2024-02-01","end":"2024-02-02"}}}}},
+				{"detail":{"scheduledTiming":{"repeat":{"boundsDuration":{"value":3}}}}},
+				{"detail":{"scheduledTiming":{"code":{"text":"daily"}}}},
+				{"detail":{"scheduledString":"2024"}},
+				{"detail":{"scheduledPeriod":{"start":"2024-06-01","end":"2024-06-01"}}}]}`,
+			[]string{"activity-date 2024-01-01T00:00:00Z..2024-03-02T00:00:00Z", "activity-date 2024-02-01T00:00:00Z..…",
+				"activity-date 2024-02-01T00:00:00Z..2024-05-01T23:00:00Z", "activity-date 2024-05-31T23:00:00Z..2024-06-01T23:00:00Z"}},
+		"references here and elsewhere": {
+			`{"resourceType":"Task","focus":{"reference":"` + base + `/Device/d"},"basedOn":[{"reference":"CarePlan/1/_history/2"},{"reference":"CarePlan/1"},
+				{"reference":"http://other.example/fhir/CarePlan/9"},{"reference":"urn:uuid:5"},{"display":"x"},{"identifier":{"value":"1"}}],"for":{"reference":"Group/g"}}`,
+			[]string{"based-on CarePlan/1", "based-on http://other.example/fhir/CarePlan/9", "based-on urn:uuid:5", "focus Device/d", "subject Group/g"}},
+		"patient is the subject if it is a Patient": {
+			`{"resourceType":"Procedure","subject":{"reference":"Patient/p"}}`,
+			[]string{"patient Patient/p", "subject Patient/p"}},
+		"a group is no patient": {
+			`{"resourceType":"DeviceUseStatement","subject":{"reference":"Group/p"}}`,
+			[]string{"subject Group/p"}},
+		"a patient elsewhere, by URL and by type": {
+			`{"resourceType":"Provenance","target":[{"reference":"http://o/f/Patient/1"},{"reference":"urn:uuid:1","type":"Patient"},{"reference":"http://o/f/Group/1/_history/2"},
+				{"reference":"http://o/f/Patient/1/_history/2"},{"reference":"Patient"},{"reference":"urn:uuid:2"},{"reference":"http://Patient/1"},{}]}`,
+			[]string{"patient http://o/f/Patient/1", "patient urn:uuid:1", "patient http://o/f/Patient/1/_history/2",
+				"target http://o/f/Patient/1", "target urn:uuid:1", "target http://o/f/Group/1/_history/2",
+				"target http://o/f/Patient/1/_history/2", "target Patient", "target urn:uuid:2", "target http://Patient/1"}},
+		"a contained patient": {
+			`{"resourceType":"Procedure","contained":[{"resourceType":"Patient","id":"c","identifier":[{"value":"1"}]},{"resourceType":"Group","id":"g"}],"subject":{"reference":"#c"}}`,
+			[]string{"patient #c", "subject #c"}},
+		"a canonical with and without its version": {
+			`{"resourceType":"CarePlan","instantiatesCanonical":["http://x/PlanDefinition/a|1.0","http://x/PlanDefinition/b","` + base + `/PlanDefinition/c|2","http://x/d|"]}`,
+			[]string{"instantiates-canonical http://x/PlanDefinition/a", "instantiates-canonical http://x/PlanDefinition/a|1.0",
+				"instantiates-canonical http://x/PlanDefinition/b", "instantiates-canonical PlanDefinition/c",
+				"instantiates-canonical " + base + "/PlanDefinition/c|2", "instantiates-canonical http://x/d"}},
+		"uri as it is written": {
+			`{"resourceType":"PlanDefinition","url":"http://X/A/","name":"APlan"}`,
+			[]string{"name aplan", "url http://X/A/"}},
+		"an extension's value, coded": {
+			`{"resourceType":"CarePlan","activity":[{"extension":[{"url":"https://x/fact","valueCoding":{"system":"f","code":"A01"}},{"url":"https://x/other","valueCoding":{"code":"no"}}]}]}`,
+			[]string{"fact f|A01", "fact-value f|A01"}},
+		"quantities": {
+			`{"resourceType":"Observation","valueQuantity":{"value":6.0,"system":"http://unitsofmeasure.org","code":"{score}"}}`,
+			[]string{"score 5.95..6.05 http://unitsofmeasure.org|{score}"}},
+		"a quantity with a comparator": {
+			`{"resourceType":"Observation","valueQuantity":{"value":5,"comparator":"<","unit":"cm"}}`,
+			[]string{"score -Inf..5 |cm"}},
+		"an integer as a quantity": {`{"resourceType":"Observation","valueInteger":6}`, []string{"score 5.5..6.5 |"}},
+		"a range": {
+			`{"resourceType":"Observation","valueRange":{"low":{"value":1,"code":"d"},"high":{"value":2,"code":"d"}}}`,
+			[]string{"score 0.5..2.5 |d"}},
+		"a range that is open": {
+			`{"resourceType":"Observation","valueRange":{"low":{"value":1,"code":"d"}}}`,
+			[]string{"score 0.5..+Inf |d"}},
+		"number": {
+			`{"resourceType":"RiskAssessment","prediction":[{"probabilityDecimal":0.50},{"probabilityRange":{"low":{"value":1}}}]}`,
+			[]string{"risk 0.495..0.505 |"}},
+		"string of a choice, and text of a concept": {
+			`{"resourceType":"Observation","valueCodeableConcept":{"text":"Très BON"}}`, []string{"note tres bon"}},
+		"nulls, empty arrays and text-only concepts have no rows": {
+			`{"resourceType":"Observation","code":{"text":"x"},"category":[],"identifier":[null],"subject":{},"status":null}`, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(c.want, rowsOf(t, r, c.resource)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestExtractRefuses(t *testing.T) {
+	r := registry(t, painScore)
+	for name, s := range map[string]string{
+		"a date that does not exist":  `{"resourceType":"Patient","birthDate":"2026-02-30"}`,
+		"a date as a number":          `{"resourceType":"Patient","birthDate":2026}`,
+		"a period that ends too soon": `{"resourceType":"Procedure","performedPeriod":{"start":"2026-02-03","end":"2026-02-01"}}`,
+		"a bad date in a period":      `{"resourceType":"Procedure","performedPeriod":{"start":"2026-02-03","end":"soon"}}`,
+		"a bad event of a timing":     `{"resourceType":"CarePlan","activity":[{"detail":{"scheduledTiming":{"event":["soon"]}}}]}`,
+		"a reference as a number":     `{"resourceType":"Procedure","subject":{"reference":7}}`,
+		"a reference as a boolean":    `{"resourceType":"Procedure","subject":{"reference":"Patient/1"},"encounter":true}`,
+		"a name as a number":          `{"resourceType":"Patient","name":[{"family":7}]}`,
+		"a URL as an object":          `{"resourceType":"PlanDefinition","url":{}}`,
+		"the character U+0000":        `{"resourceType":"Patient","identifier":[{"value":"a\u0000b"}]}`,
+		"a quantity as a text":        `{"resourceType":"Observation","valueQuantity":{"value":"6"}}`,
+		"a comparator of its own":     `{"resourceType":"Observation","valueQuantity":{"value":6,"comparator":"~"}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := r.Extract(node(t, s), time.UTC, base)
+			var e *fhir.Error
+			if !errors.As(err, &e) || e.Kind != fhir.Unprocessable || len(e.Issues) != 1 || len(e.Issues[0].Expression) != 1 {
+				t.Fatalf("got %v", err)
+			}
+			for _, secret := range []string{"2026-02", "soon", "/1", "a\x00b"} {
+				if strings.Contains(err.Error(), secret) {
+					t.Errorf("the error repeats the value: %v", err)
+				}
+			}
+		})
+	}
+	if _, err := r.Extract(node(t, `{"resourceType":"Nonsense"}`), time.UTC, base); err == nil {
+		t.Error("a type that is not served is accepted")
+	}
+}
+
+func TestExtractManyRowsDistinct(t *testing.T) {
+	var codes []string
+	for i := range 5000 {
+		codes = append(codes, fmt.Sprintf(`{"code":"c%d"}`, i%2500))
+	}
+	rows := rowsOf(t, registry(t), `{"resourceType":"CodeSystem","concept":[`+strings.Join(codes, ",")+`]}`)
+	if len(rows) != 2500 || rows[0] != "code |c0" || rows[2499] != "code |c2499" {
+		t.Fatalf("%d rows", len(rows))
+	}
+}
+
+func TestReadNumber(t *testing.T) {
+	for s, want := range map[string]numberRange{
+		"100":    {100, 99.5, 100.5},
+		"100.00": {100, 99.995, 100.005},
+		"1e2":    {100, 95, 105},
+		"1.00e2": {100, 99.5, 100.5},
+		"-5":     {-5, -5.5, -4.5},
+		"0":      {0, -0.5, 0.5},
+		"5.4E-3": {0.0054, 0.00535, 0.00545},
+	} {
+		got, err := readNumber(s)
+		near := func(a, b float64) bool { return math.Abs(a-b) <= 1e-12*math.Max(1, math.Abs(b)) }
+		if err != nil || !near(got.number, want.number) || !near(got.low, want.low) || !near(got.high, want.high) {
+			t.Errorf("%s: %v %v, want %v", s, got, err, want)
+		}
+	}
+	for _, s := range []string{"", "x", "1.", ".5", "+1", "1e", "1e999", "1e9999", "0x10", "NaN", "Inf", "1_000", "1,0"} {
+		if got, err := readNumber(s); err == nil {
+			t.Errorf("%q: %v", s, got)
+		}
+	}
+}
+
+func TestParseNumberAndQuantity(t *testing.T) {
+	a, err := parseNumber("ge7")
+	if err != nil || a.prefix != Ge || a.number != 7 || !a.anyUnit {
+		t.Errorf("%+v %v", a, err)
+	}
+	a, err = parseQuantity("lt5.40|http://unitsofmeasure.org|mg")
+	if err != nil || a.prefix != Lt || a.number != 5.4 || a.system != "http://unitsofmeasure.org" || a.code != "mg" || a.anyUnit {
+		t.Errorf("%+v %v", a, err)
+	}
+	a, err = parseQuantity("5.4||mg")
+	if err != nil || a.prefix != Eq || a.system != "" || a.code != "mg" || a.anyUnit {
+		t.Errorf("%+v %v", a, err)
+	}
+	for _, s := range []string{"", "5|mg", "5|s|", "5||", "x||mg", "5|a|b|c", "xx5||mg"} {
+		if a, err := parseQuantity(s); err == nil {
+			t.Errorf("%q: %+v", s, a)
+		}
+	}
+}

@@ -1,0 +1,122 @@
+package search
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"aftercare/fhir"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+)
+
+// indexString gives a row for a string, and one for each part of a HumanName or an Address
+// (https://hl7.org/fhir/R4/search.html#string), folded.
+func indexString(x *extraction, v value) error {
+	if v.Kind == fhir.Object {
+		for _, part := range stringParts {
+			for _, n := range v.Each(part) {
+				if err := x.text(n); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	return x.text(v.Node)
+}
+
+// stringParts are the searched parts of HumanName and Address.
+var stringParts = []string{
+	"text", "family", "given", "prefix", "suffix",
+	"line", "city", "district", "state", "postalCode", "country",
+}
+
+func (x *extraction) text(n *fhir.Node) error {
+	if n.Kind == fhir.Null {
+		return nil
+	}
+	s, err := text(n)
+	if err != nil {
+		return err
+	}
+	if s = Fold(s); s == "" {
+		return nil
+	}
+	return x.add(Row{Value: s})
+}
+
+// parseString reads a text, which matches the beginning of a value.
+func parseString(_ *asked, raw string) (Value, error) {
+	s, err := unescape(raw)
+	if err != nil {
+		return Value{}, err
+	}
+	if s = Fold(s); s == "" {
+		return Value{}, problem("the text has no letter or digit to look for")
+	}
+	return Value{Value: s}, nil
+}
+
+// Fold is the form in which texts are compared: without case, without accents, with
+// compatibility forms (full width, ligatures) made plain, typographic quotes and dashes as
+// on a keyboard, white space as single spaces and none at the ends. Fold(Fold(s)) is
+// Fold(s).
+func Fold(s string) string {
+	if ascii(s) {
+		return strings.Join(strings.Fields(strings.ToLower(s)), " ")
+	}
+	s = cases.Fold().String(norm.NFKD.String(s))
+	var b strings.Builder
+	b.Grow(len(s))
+	space := false
+	for _, r := range norm.NFKD.String(s) { // folding can compose: İ, ΐ
+		switch {
+		case unicode.IsSpace(r):
+			space = b.Len() > 0
+			continue
+		case accent(r):
+			continue
+		}
+		if space {
+			b.WriteByte(' ')
+			space = false
+		}
+		if as, ok := letters[r]; ok {
+			b.WriteString(as)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+func ascii(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// accent reports whether r only marks the letter before it, in Latin, Greek, Cyrillic,
+// Hebrew and Arabic. The vowel signs of other scripts are letters and stay.
+func accent(r rune) bool {
+	switch {
+	case r < 0x300:
+		return false
+	case r <= 0x36f, r >= 0x1ab0 && r <= 0x1aff, r >= 0x1dc0 && r <= 0x1dff, r >= 0x20d0 && r <= 0x20ff,
+		r >= 0xfe20 && r <= 0xfe2f, r >= 0x591 && r <= 0x5c7, r >= 0x64b && r <= 0x65f, r == 0x670:
+		return unicode.Is(unicode.Mn, r)
+	}
+	return false
+}
+
+// letters are those that Unicode does not take apart but people leave their marks out.
+var letters = map[rune]string{
+	'ø': "o", 'ł': "l", 'đ': "d", 'ħ': "h", 'ŧ': "t", 'ı': "i", 'æ': "ae", 'œ': "oe", 'þ': "th", 'ð': "d",
+	'‘': "'", '’': "'", 'ʼ': "'", '“': `"`, '”': `"`,
+	'‐': "-", '‑': "-", '‒': "-", '–': "-", '—': "-", '−': "-",
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A package cut down to what three parameters need.
+var files = map[string]string{
+	"Bundle-searchParams.json": `{"entry":[
+		{"resource":{"code":"status","type":"token","base":["Task","Slot"],"expression":"Slot.status | Task.status"}},
+		{"resource":{"code":"patient","type":"reference","base":["Flag"],"expression":"Flag.subject.where(resolve() is Patient)","target":["Patient","Group"]}},
+		{"resource":{"code":"encounter","type":"reference","base":["Flag","Task"],"expression":"Flag.encounter | Task.encounter","target":["Encounter","EpisodeOfCare"]}},
+		{"resource":{"code":"focus","type":"reference","base":["Task"],"expression":"Task.focus","target":["Patient","Task"]}},
+		{"resource":{"code":"_text","type":"string","base":["DomainResource"]}}]}`,
+	"StructureDefinition-Task.json": `{"name":"Task","type":"Task","derivation":"specialization","snapshot":{"element":[{"path":"Task"},
+		{"path":"Task.status","type":[{"code":"code"}],"binding":{"strength":"required","valueSet":"http://x/vs|4.0.1"}},
+		{"path":"Task.encounter","type":[{"code":"Reference","targetProfile":["http://hl7.org/fhir/StructureDefinition/Encounter"]}]},
+		{"path":"Task.focus","type":[{"code":"Reference","targetProfile":["http://hl7.org/fhir/StructureDefinition/Resource"]}]}]}}`,
+	"StructureDefinition-Flag.json": `{"name":"Flag","type":"Flag","snapshot":{"element":[{"path":"Flag"},
+		{"path":"Flag.subject","type":[{"code":"Reference","targetProfile":["http://hl7.org/fhir/StructureDefinition/Patient"]}]},
+		{"path":"Flag.encounter","type":[{"code":"Reference","targetProfile":["http://hl7.org/fhir/StructureDefinition/Encounter"]}]}]}}`,
+	"ValueSet-vs.json":     `{"url":"http://x/vs","compose":{"include":[{"system":"http://x/cs"}]}}`,
+	"Patient-example.json": `not even JSON`,
+}
+
+func generate(t *testing.T, files map[string]string) ([]string, error) {
+	t.Helper()
+	folder, out := t.TempDir(), filepath.Join(t.TempDir(), "out.txt")
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := run(folder, out); err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
+	return slices.DeleteFunc(lines, func(s string) bool { return strings.HasPrefix(s, "#") }), nil
+}
+
+func TestFacts(t *testing.T) {
+	got, err := generate(t, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"Flag\tencounter\treference\tEncounter\tFlag.encounter\t",
+		"Flag\tpatient\treference\tPatient\tFlag.subject.where(resolve() is Patient)\t",
+		"Task\tencounter\treference\tEncounter\tTask.encounter\t",
+		"Task\tfocus\treference\tPatient,Task\tTask.focus\t",
+		"Task\tstatus\ttoken\t\tTask.status\thttp://x/cs",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got:\n%s", strings.Join(got, "\n"))
+	}
+}
+
+func TestFactsRefused(t *testing.T) {
+	for name, change := range map[string][2]string{
+		"no parameters":            {"Bundle-searchParams.json", `{}`},
+		"broken JSON":              {"Bundle-searchParams.json", `{`},
+		"no branch for a base":     {"Bundle-searchParams.json", `{"entry":[{"resource":{"code":"x","type":"token","base":["Task"],"expression":"Flag.subject"}}]}`},
+		"an element that is not":   {"Bundle-searchParams.json", `{"entry":[{"resource":{"code":"x","type":"token","base":["Task"],"expression":"Task.nonsense"}}]}`},
+		"a type without structure": {"Bundle-searchParams.json", `{"entry":[{"resource":{"code":"x","type":"token","base":["Goal"],"expression":"Goal.status"}}]}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			changed := make(map[string]string)
+			for k, v := range files {
+				changed[k] = v
+			}
+			changed[change[0]] = change[1]
+			if got, err := generate(t, changed); err == nil {
+				t.Fatalf("accepted: %v", got)
+			}
+		})
+	}
+}

@@ -1,0 +1,147 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"aftercare/definitions"
+	"aftercare/fhir"
+	"aftercare/fhir/search"
+	"aftercare/service/store"
+)
+
+const base = "http://127.0.0.1:8080/fhir"
+
+// open starts a Service on a new SQLite file. Ids count up and time stands still unless
+// the test changes the options.
+func open(t testing.TB, change ...func(*Options)) *Service {
+	t.Helper()
+	st, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "aftercare.db"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	defs, err := definitions.Load(definitions.Files())
+	if err != nil {
+		t.Fatal(err)
+	}
+	zone, err := time.LoadLocation("Europe/London")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids atomic.Int64
+	o := Options{
+		Store: st, Definitions: defs, BaseURL: base, Zone: zone,
+		Now:   func() time.Time { return time.Date(2026, 11, 1, 9, 0, 0, 0, time.UTC) },
+		NewID: func() string { return fmt.Sprintf("id-%d", ids.Add(1)) },
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	s, err := New(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// surgeries are the sample transactions, by file name.
+func surgeries(t testing.TB) map[string][]byte {
+	t.Helper()
+	files, err := filepath.Glob("../testdata/surgery/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no sample surgeries: %v", err)
+	}
+	out := map[string][]byte{}
+	for _, f := range files {
+		body, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[strings.TrimSuffix(filepath.Base(f), ".json")] = body
+	}
+	return out
+}
+
+// find runs a search and returns the bodies of the matches.
+func (s *Service) find(t testing.TB, typ, query string) []json.RawMessage {
+	t.Helper()
+	pairs, err := search.ParsePairs(query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pairs = append(pairs, search.Pair{Name: "_count", Value: "1000"})
+	body, err := s.Search(context.Background(), Anonymous, typ, pairs, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var bundle struct {
+		Entry []struct{ Resource json.RawMessage }
+	}
+	if err := json.Unmarshal(body, &bundle); err != nil {
+		t.Fatalf("%v in %s", err, body)
+	}
+	var out []json.RawMessage
+	for _, e := range bundle.Entry {
+		out = append(out, e.Resource)
+	}
+	return out
+}
+
+// census counts the current resources of each type, definitions left out.
+func (s *Service) census(t testing.TB) map[string]int {
+	t.Helper()
+	out := map[string]int{}
+	for _, typ := range fhir.ServedTypes() {
+		n := 0
+		for _, body := range s.find(t, typ.Name, "") {
+			var r struct{ ID string }
+			if err := json.Unmarshal(body, &r); err != nil {
+				t.Fatal(err)
+			}
+			if !s.provided[typ.Name+"/"+r.ID] {
+				n++
+			}
+		}
+		if n > 0 {
+			out[typ.Name] = n
+		}
+	}
+	return out
+}
+
+// responses decodes a transaction response.
+type responses struct {
+	Entry []struct {
+		FullURL  string
+		Resource json.RawMessage
+		Response struct {
+			Status, Location, Etag, LastModified string
+			Outcome                              json.RawMessage
+		}
+	}
+}
+
+func (s *Service) process(t testing.TB, body []byte) responses {
+	t.Helper()
+	out, err := s.Process(context.Background(), Anonymous, body, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r responses
+	if err := json.Unmarshal(out, &r); err != nil {
+		t.Fatalf("%v in %s", err, out)
+	}
+	return r
+}
