@@ -93,6 +93,8 @@ func TestTransactionRefusals(t *testing.T) {
 	}{
 		"unresolved urn": {post(one, `{"resourceType":"Procedure","status":"completed","subject":{"reference":"`+two+`"}}`, ""),
 			"Bundle.entry[0].resource.subject", fhir.BadRequest},
+		"reference to an entry of a wrong type": {post(one, `{"resourceType":"Organization","name":"x"}`, "") + "," + post(two, `{"resourceType":"Procedure","status":"completed","subject":{"reference":"`+one+`"}}`, ""),
+			"Bundle.entry[1].resource.subject", fhir.BadRequest},
 		"same resource twice": {`{"resource":{"resourceType":"Patient","id":"a"},"request":{"method":"PUT","url":"Patient/a"}},{"request":{"method":"DELETE","url":"Patient/a"}}`,
 			"Bundle.entry[1]", fhir.BadRequest},
 		"same condition twice": {post(one, patient, `,"ifNoneExist":"identifier=http://x.example|1"`) + "," + post(two, patient, `,"ifNoneExist":"identifier=http://x.example|1"`),

@@ -2,6 +2,7 @@ package service
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"aftercare/fhir"
@@ -86,7 +87,11 @@ func (s *Service) content(w *write, ids map[string]string, inBundle bool) (conte
 		} else if inBundle && strings.HasPrefix(target, "urn:") {
 			return c, fhir.Errorf(fhir.BadRequest, "not-found", l.Expression, "No entry of the Bundle has this reference as its fullUrl.")
 		}
-		if ref := fhir.ParseReference(target, s.baseURL); ref.Local() {
+		ref := fhir.ParseReference(target, s.baseURL)
+		if target != l.Node.Text && s.checkTypes && len(l.Targets) > 0 && !slices.Contains(l.Targets, ref.Type) {
+			return c, fhir.Errorf(fhir.BadRequest, "value", l.Expression, "This must refer to %s.", strings.Join(l.Targets, " or "))
+		}
+		if ref.Local() {
 			c.local = append(c.local, localReference{ref.Type, ref.ID, l.Expression})
 		}
 	}

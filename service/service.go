@@ -47,7 +47,8 @@ type Service struct {
 	protocols  *careplan.Engine
 	baseURL    string
 	zone       *time.Location
-	mustExist  bool
+	checkTypes bool // that references are to allowed types
+	mustExist  bool // that targets on this server exist
 	log        *slog.Logger
 	now        func() time.Time
 	newID      func() string
@@ -112,12 +113,13 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	default:
 		return nil, fmt.Errorf("service: reference policy %q is not types, exist or off", o.References)
 	}
+	s.checkTypes = o.References != "off"
 	s.started = s.now()
 	var err error
 	if s.registry, err = search.NewRegistry(); err != nil {
 		return nil, fmt.Errorf("search parameters: %w", err)
 	}
-	if s.validator, err = validate.New(validate.WithReferenceTypes(o.References != "off")); err != nil {
+	if s.validator, err = validate.New(validate.WithReferenceTypes(s.checkTypes)); err != nil {
 		return nil, fmt.Errorf("validation tables: %w", err)
 	}
 	if s.scales, err = validate.NewScales(o.Definitions); err != nil {

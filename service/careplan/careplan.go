@@ -1,0 +1,81 @@
+package careplan
+
+import (
+	"time"
+
+	"aftercare/fhir"
+)
+
+// Engine derives care plans from compiled definitions. It may be used by many goroutines.
+type Engine struct {
+	zone      *time.Location
+	terms     *terminology
+	protocols []*protocol
+	inputs    []string
+}
+
+// Inputs are the resource types that a derivation reads besides Patient, sorted: the
+// caller puts all resources of these types that belong to the patient into Case.Inputs.
+func (e *Engine) Inputs() []string { return e.inputs }
+
+// Output is a kind of resource that derivations write. Each such resource carries an
+// identifier in IdentifierSystem.
+type Output struct{ Type, IdentifierSystem string }
+
+// Outputs lists the kinds of derived resources: the caller puts those of the patient that
+// exist into Case.Existing.
+func (e *Engine) Outputs() []Output {
+	return []Output{
+		{"CarePlan", planSystem}, {"Goal", goalSystem}, {"Task", activitySystem}, {"DetectedIssue", issueSystem},
+	}
+}
+
+// Source is one stored resource, as the caller knows it.
+type Source struct {
+	Type, ID string
+	Version  int64
+	Node     *fhir.Node
+}
+
+func (s Source) ref() string { return s.Type + "/" + s.ID }
+
+// Case is all that is recorded of one patient.
+type Case struct {
+	// Subject is the reference "Patient/x".
+	Subject string
+	// Patient is nil where the patient is not known here.
+	Patient *Source
+	// Inputs are all current resources of the types of Engine.Inputs.
+	Inputs []Source
+	// Existing are the derived resources that exist, of the kinds of Engine.Outputs.
+	Existing []Source
+	// At dates new resources (created, authoredOn, identified). An existing resource
+	// keeps its own.
+	At time.Time
+}
+
+// Prescribed is one resource that should exist with this content. It may be equal to what
+// exists already: fhir.Draft.Same tells.
+type Prescribed struct {
+	Type, ID string
+	// Body is JSON without meta.versionId and meta.lastUpdated.
+	Body []byte
+	// Basis are the records that it rests on, for Provenance.
+	Basis []Source
+	// Definitions are the PlanDefinitions that it follows, as url|version.
+	Definitions []string
+}
+
+// Notice is what there is to tell about one Procedure.
+type Notice struct {
+	// Procedure is the reference "Procedure/x".
+	Procedure string
+	Issue     fhir.Issue
+}
+
+// Result is what a Case asks for: the resources in a fixed order, and one or more
+// notices for every Procedure of the inputs.
+type Result struct {
+	Resources []Prescribed
+	Notices   []Notice
+}

@@ -1,0 +1,114 @@
+package careplan
+
+import (
+	"slices"
+
+	"aftercare/fhir"
+	"aftercare/fhir/path"
+)
+
+// matching are the operations that a level's triggers, and those around it, leave.
+func (l *level) matching(operations []*procedure) []*procedure {
+	if l == nil {
+		return operations
+	}
+	found := l.parent.matching(operations)
+	if len(l.triggers) == 0 {
+		return found
+	}
+	var kept []*procedure
+	for _, op := range found {
+		if anyTrigger(l.triggers, op.facts) {
+			kept = append(kept, op)
+		}
+	}
+	return kept
+}
+
+// The variables that conditions and dynamic values can read.
+const (
+	varProcedure  = "procedure"  // the first operation that the nearest trigger matches
+	varProcedures = "procedures" // all operations of the plan and their components
+	varPatient    = "patient"
+	varDevices    = "devices" // what the operations implanted
+	varFacts      = "facts"   // Codings of the operations that the nearest trigger matches
+)
+
+func emptyVariables() map[string][]*fhir.Node {
+	return map[string][]*fhir.Node{varProcedure: nil, varProcedures: nil, varPatient: nil, varDevices: nil, varFacts: nil}
+}
+
+// variables binds what conditions at a level can read; levels that add no trigger share.
+func (p *plan) variables(l *level) path.Variables {
+	for l.parent != nil && len(l.triggers) == 0 {
+		l = l.parent
+	}
+	if v, ok := p.bound[l]; ok {
+		return v
+	}
+	nodes := emptyVariables()
+	matching := l.matching(p.operations)
+	if len(matching) > 0 {
+		nodes[varProcedure] = []*fhir.Node{matching[0].Node}
+	}
+	for _, op := range p.operations {
+		nodes[varProcedures] = append(nodes[varProcedures], op.Node)
+		for _, c := range op.components {
+			nodes[varProcedures] = append(nodes[varProcedures], c.Node)
+		}
+	}
+	for _, s := range p.devices {
+		nodes[varDevices] = append(nodes[varDevices], s.Node)
+	}
+	if p.d.records.Patient != nil {
+		nodes[varPatient] = []*fhir.Node{p.d.records.Patient.Node}
+	}
+	var facts []coding
+	for _, op := range matching {
+		for _, f := range op.facts {
+			if !slices.Contains(facts, f) {
+				facts = append(facts, f)
+			}
+		}
+	}
+	for _, f := range facts {
+		nodes[varFacts] = append(nodes[varFacts], &fhir.Node{Kind: fhir.Object, Raw: encode(f)})
+	}
+	v := path.Bind(nodes)
+	p.bound[l] = v
+	return v
+}
+
+// applies answers whether a level's conditions hold. Unknown comes with what the included
+// activity should say about it.
+func (p *plan) applies(l *level) (path.Truth, []string) {
+	if l == nil {
+		return path.True, nil
+	}
+	truth, texts := p.applies(l.parent)
+	if truth == path.False {
+		return truth, nil
+	}
+	for _, c := range l.conditions {
+		answer, err := c.expression.Truth(nil, p.variables(l))
+		switch {
+		case answer == path.False:
+			return path.False, nil
+		case answer == path.Unknown:
+			truth = path.Unknown
+			code := "assumed"
+			if err != nil {
+				code = "condition-failed"
+			}
+			p.tellOnce(code)
+			text := c.whenUnknown
+			if text == "" || err != nil {
+				text = p.d.engine.terms.outcome(code).text
+			}
+			if !slices.Contains(texts, text) {
+				texts = append(texts, text)
+			}
+		}
+	}
+	return truth, texts
+}

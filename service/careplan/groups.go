@@ -1,0 +1,116 @@
+package careplan
+
+import (
+	"slices"
+	"strings"
+)
+
+// group is all operations at one site.
+type group struct {
+	site site
+	// operations are ordered by date, then id; those without an exact date come last.
+	operations []*procedure
+}
+
+func (g *group) usable() []*procedure {
+	var found []*procedure
+	for _, op := range g.operations {
+		if op.usable() {
+			found = append(found, op)
+		}
+	}
+	return found
+}
+
+// operations finds the Procedures that a protocol is triggered by and attaches to each the
+// components that are part of it.
+func (e *Engine) operations(r *records, p *protocol) []*procedure {
+	var found []*procedure
+	for _, proc := range r.procedures {
+		for _, w := range p.pathways {
+			if anyTrigger(w.level.triggers, proc.codes) {
+				found = append(found, proc)
+				break
+			}
+		}
+	}
+	for _, op := range found {
+		op.components, op.waits, op.claimed = nil, "", true
+		op.addComponents(op, found)
+		op.facts = e.factsOf(op)
+		op.site = e.siteOf(r, op.Node, p.sites)
+	}
+	return found
+}
+
+// addComponents gathers the completed Procedures that are part of op, and their parts.
+func (op *procedure) addComponents(of *procedure, operations []*procedure) {
+	for _, part := range of.parts {
+		if part.usable() && !slices.Contains(operations, part) && !slices.Contains(op.components, part) {
+			op.components = append(op.components, part)
+			op.addComponents(part, operations)
+		}
+	}
+}
+
+// groups puts operations together: those that are part of each other, and those with the
+// same bone and side. Operations without a usable site are told about and left out.
+func (e *Engine) groups(d *derivation, operations []*procedure) []*group {
+	for range operations { // as often as a chain of partOf can be long
+		for _, op := range operations {
+			for _, parent := range op.parents {
+				if slices.Contains(operations, parent) {
+					d.share(op, parent)
+				}
+			}
+		}
+	}
+	var all []*group
+	at := map[[2]coding]*group{}
+	for _, op := range operations {
+		if op.site.problem != "" {
+			d.unplaced(op)
+			continue
+		}
+		key := [2]coding{op.site.bone, op.site.side}
+		g := at[key]
+		if g == nil {
+			g = &group{site: op.site}
+			at[key] = g
+			all = append(all, g)
+		}
+		g.operations = append(g.operations, op)
+	}
+	for _, g := range all {
+		slices.SortStableFunc(g.operations, earlier)
+	}
+	slices.SortFunc(all, func(a, b *group) int {
+		return strings.Compare(a.site.bone.Code+" "+a.site.side.Code, b.site.bone.Code+" "+b.site.side.Code)
+	})
+	return all
+}
+
+// share gives two operations that are part of each other the site that either has.
+func (d *derivation) share(op, parent *procedure) {
+	a, b := op.site.structures, parent.site.structures
+	joined, ok := op.site.join(parent.site)
+	if !ok {
+		d.tell("site-conflict", op.ref(), op)
+		return
+	}
+	op.site, parent.site = joined, joined
+	op.site.structures, parent.site.structures = a, b
+}
+
+func earlier(a, b *procedure) int {
+	switch {
+	case a.day.IsZero() != b.day.IsZero():
+		if a.day.IsZero() {
+			return 1
+		}
+		return -1
+	case !a.day.Equal(b.day):
+		return a.day.Compare(b.day)
+	}
+	return strings.Compare(a.ID, b.ID)
+}

@@ -1,0 +1,189 @@
+package careplan
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+
+	"aftercare/fhir"
+)
+
+// object is a JSON object whose members keep their order.
+type object []fhir.Member
+
+// set puts the JSON of v at name; an existing member keeps its place. What is empty (nil,
+// "", an empty list) is left out, as FHIR demands.
+func (o *object) set(name string, v any) {
+	raw := encode(v)
+	switch string(raw) {
+	case "null", `""`, "[]", "{}":
+		return
+	}
+	o.put(name, &fhir.Node{Raw: raw})
+}
+
+func (o *object) put(name string, n *fhir.Node) {
+	if n == nil {
+		return
+	}
+	for i := range *o {
+		if (*o)[i].Name == name {
+			(*o)[i].Value = n
+			return
+		}
+	}
+	*o = append(*o, fhir.Member{Name: name, Value: n})
+}
+
+func (o object) has(name string) bool {
+	return slices.ContainsFunc(o, func(m fhir.Member) bool { return m.Name == name })
+}
+
+// keep adds the members of an existing object that o does not have.
+func (o *object) keep(existing *fhir.Node, except ...string) {
+	if existing == nil {
+		return
+	}
+	for _, m := range existing.Members {
+		if !o.has(m.Name) && !slices.Contains(except, m.Name) {
+			*o = append(*o, m)
+		}
+	}
+}
+
+// arrange sorts members into the order of the specification; those that the order lacks
+// follow by name.
+func (o object) arrange(order []string) {
+	rank := func(name string) int {
+		if i := slices.Index(order, name); i >= 0 {
+			return i
+		}
+		return len(order)
+	}
+	slices.SortStableFunc(o, func(a, b fhir.Member) int {
+		if d := rank(a.Name) - rank(b.Name); d != 0 {
+			return d
+		}
+		return bytes.Compare([]byte(a.Name), []byte(b.Name))
+	})
+}
+
+// node gives an object the form of parsed JSON.
+func (o object) node() *fhir.Node {
+	n, err := fhir.Parse(encode(o))
+	if err != nil { // written here: cannot happen
+		panic(err)
+	}
+	return n
+}
+
+// raw is a parsed value that is written as it was.
+type raw struct{ *fhir.Node }
+
+func raws(nodes []*fhir.Node) []raw {
+	list := make([]raw, len(nodes))
+	for i, n := range nodes {
+		list[i] = raw{n}
+	}
+	return list
+}
+
+func encode(v any) []byte { return appendJSON(nil, v) }
+
+// appendJSON writes what is put together here directly; encoding/json would read and
+// compact every nested value again at each level.
+func appendJSON(b []byte, v any) []byte {
+	switch v := v.(type) {
+	case object:
+		size := 2
+		for _, m := range v {
+			size += len(m.Name) + len(m.Value.Raw) + 4
+		}
+		b = append(slices.Grow(b, size), '{')
+		for i, m := range v {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(append(appendJSON(b, m.Name), ':'), m.Value.Raw...)
+		}
+		return append(b, '}')
+	case raw:
+		return append(b, v.Raw...)
+	case []raw:
+		return appendList(b, v)
+	case []object:
+		return appendList(b, v)
+	case []any:
+		return appendList(b, v)
+	case string:
+		if plainASCII(v) {
+			return append(append(append(b, '"'), v...), '"')
+		}
+	}
+	return appendPlain(b, v)
+}
+
+func plainASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] > 0x7e || s[i] == '"' || s[i] == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+func appendList[T any](b []byte, list []T) []byte {
+	b = append(b, '[')
+	for i, v := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendJSON(b, v)
+	}
+	return append(b, ']')
+}
+
+func appendPlain(b []byte, v any) []byte {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil { // only our own types: cannot happen
+		panic(err)
+	}
+	return append(b, bytes.TrimRight(buf.Bytes(), "\n")...)
+}
+
+// compacted is a parsed value without white space between tokens.
+func compacted(n *fhir.Node) *fhir.Node {
+	var buf bytes.Buffer
+	if err := json.Compact(&buf, n.Raw); err != nil { // parsed before: cannot happen
+		panic(err)
+	}
+	small, err := fhir.Parse(buf.Bytes())
+	if err != nil {
+		panic(err)
+	}
+	return small
+}
+
+type concept struct {
+	Coding []coding `json:"coding,omitempty"`
+	Text   string   `json:"text,omitempty"`
+}
+
+type reference struct {
+	Reference string `json:"reference,omitempty"`
+	Display   string `json:"display,omitempty"`
+}
+
+type identifier struct {
+	System string `json:"system"`
+	Value  string `json:"value"`
+}
+
+type period struct {
+	Start string `json:"start,omitempty"`
+	End   string `json:"end,omitempty"`
+}
+
+func periodOf(w window) period { return period{formatDate(w.Start), formatDate(w.End)} }

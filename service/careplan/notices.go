@@ -1,0 +1,129 @@
+package careplan
+
+import (
+	"strings"
+
+	"aftercare/fhir"
+)
+
+// detected is an outcome for which a DetectedIssue is kept.
+type detected struct {
+	outcome    outcome
+	owner      string
+	procedures []*procedure
+}
+
+// tell gives an outcome about procedures, once for each code and owner. The owner is what
+// the outcome is about: a reference or the id of a plan.
+func (d *derivation) tell(code, owner string, procedures ...*procedure) {
+	key := [2]string{code, owner}
+	if d.told[key] {
+		return
+	}
+	d.told[key] = true
+	o := d.engine.terms.outcome(code)
+	for _, p := range procedures {
+		d.notice(o, p.ref(), "")
+	}
+	if o.detected != "" {
+		d.detected = append(d.detected, detected{o, owner, procedures})
+	}
+}
+
+// tellPlan gives an outcome whose text names a plan.
+func (d *derivation) tellPlan(code, owner, procedure, planRef string) {
+	key := [2]string{code, owner}
+	if d.told[key] {
+		return
+	}
+	d.told[key] = true
+	d.notice(d.engine.terms.outcome(code), procedure, planRef)
+}
+
+func (d *derivation) notice(o outcome, procedure, planRef string) {
+	if planRef == "" {
+		planRef = "the care plan"
+	}
+	d.result.Notices = append(d.result.Notices, Notice{procedure, fhir.Issue{
+		Severity: o.severity, Code: o.issueType, Detail: o.code,
+		Text: strings.ReplaceAll(o.text, "{plan}", planRef),
+	}})
+}
+
+// tellStatus says what the status of an operation that is not completed means.
+func (d *derivation) tellStatus(p *procedure) {
+	code := "not-completed"
+	switch {
+	case p.plan == "on-hold":
+		code = "on-hold"
+	case p.plan == "entered-in-error":
+		code = "entered-in-error"
+	case p.plan == "revoked":
+		code = "not-done"
+	case p.status == "preparation":
+		code = "planned"
+	}
+	d.tell(code, p.ref(), p)
+}
+
+// unplaced tells about an operation that has no usable site.
+func (d *derivation) unplaced(op *procedure) {
+	if op.usable() {
+		d.tell(op.site.problem, op.ref(), op)
+		return
+	}
+	d.tellStatus(op)
+}
+
+// tellOnce gives an outcome about a plan's operations.
+func (p *plan) tellOnce(code string) { p.d.tell(code, p.key, p.operations...) }
+
+// issues writes a DetectedIssue for every outcome that asks for one, and cancels those
+// that no longer hold.
+func (d *derivation) issues() {
+	holding := map[string]bool{}
+	for _, x := range d.detected {
+		key := hashID(d.records.Subject, x.owner, x.outcome.code)
+		holding[key] = true
+		existing, exists := d.records.existing[existingKey{"DetectedIssue", issueSystem, key}]
+		o := object{}
+		o.set("resourceType", "DetectedIssue")
+		id := key
+		identified := d.records.At.Format(instantLayout)
+		if exists {
+			id = existing.ID
+			if was := existing.Node.Str("identifiedDateTime"); was != "" {
+				identified = was
+			}
+		}
+		o.set("id", id)
+		o.set("language", "en-GB")
+		o.set("extension", []any{derivedStatus("final")})
+		o.set("identifier", []identifier{{issueSystem, key}})
+		o.set("status", "final")
+		o.set("code", concept{Coding: []coding{{outcomeSystem, x.outcome.code, x.outcome.display}}})
+		o.set("severity", x.outcome.detected)
+		o.set("patient", reference{Reference: d.records.Subject})
+		o.set("identifiedDateTime", identified)
+		o.set("author", software)
+		var implicated []reference
+		var basis []Source
+		for _, p := range x.procedures {
+			implicated = append(implicated, reference{Reference: p.ref()})
+			basis = append(basis, p.Source)
+		}
+		o.set("implicated", implicated)
+		o.set("detail", x.outcome.text)
+		if exists {
+			o = keepOrUpdate(o, existing.Node, "status")
+		}
+		d.emit("DetectedIssue", id, o, basis, nil)
+	}
+	for _, s := range d.records.existingOf("DetectedIssue") {
+		key := identifierIn(s.Node, issueSystem)
+		if key == "" || holding[key] {
+			continue
+		}
+		d.emit("DetectedIssue", s.ID, withStatus(s.Node, "status", "cancelled", detectedIssueOrder), nil, nil)
+	}
+}

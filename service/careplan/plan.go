@@ -1,0 +1,282 @@
+package careplan
+
+import (
+	"slices"
+	"strings"
+
+	"aftercare/fhir"
+	"aftercare/fhir/path"
+)
+
+type pathVariables = path.Variables
+
+// plan is a care plan in the making.
+type plan struct {
+	d        *derivation
+	protocol *protocol
+	pathway  *pathway
+	// key is the identifier value; id is the logical id, equal to it for a new plan.
+	key, id string
+	site    site
+	// operations are the completed operations at the site.
+	operations []*procedure
+	devices    []Source
+	structures []Source
+	existing   *fhir.Node
+	schedules  map[*step]schedule
+	bound      map[*level]pathVariables
+}
+
+func (p *plan) ref() string { return "CarePlan/" + p.id }
+
+// refuseDates gives an outcome that forbids dating anything.
+func (p *plan) refuseDates(code string) {
+	for _, op := range p.operations {
+		op.waits = p.d.engine.terms.outcome(code).display
+	}
+	p.tellOnce(code)
+}
+
+func (p *plan) derive() {
+	inexact := p.d.engine.terms.outcome("date-not-exact")
+	for _, op := range p.operations {
+		op.planRef = p.ref()
+		p.d.tellPlan("plan", op.ref(), op.ref(), p.ref())
+		if op.day.IsZero() {
+			p.d.tell(inexact.code, op.ref(), op)
+			if op.waits == "" {
+				op.waits = inexact.display
+			}
+		}
+		p.gather(op)
+	}
+	p.scheduleSteps()
+	if p.closedByPerson() {
+		p.d.emit("CarePlan", p.id, members(p.existing), p.basis(), p.definitions())
+		return
+	}
+	status := p.ownStatus()
+	activities := p.activities()
+	goals := p.goals()
+	o := object{}
+	o.set("resourceType", "CarePlan")
+	o.set("id", p.id)
+	o.put("meta", p.existing.Get("meta"))
+	o.set("language", "en-GB")
+	o.set("extension", []any{derivedStatus(status)})
+	o.set("identifier", p.identifiers())
+	o.set("instantiatesCanonical", []string{p.pathway.canonical, p.protocol.canonical})
+	o.set("status", p.keepStatus(status))
+	o.set("intent", "plan")
+	o.set("category", p.categories())
+	o.set("title", p.title())
+	o.set("subject", p.subject())
+	o.set("period", p.period())
+	o.set("created", p.created())
+	o.set("author", software)
+	o.set("supportingInfo", p.supportingInfo())
+	o.set("goal", goals)
+	o.set("activity", raws(activities))
+	if p.existing != nil {
+		mergeExtensions(&o, p.existing)
+		o.keep(p.existing, "text", "period", "_status")
+	}
+	o.set("text", p.narrative(o, activities))
+	o.arrange(carePlanOrder)
+	p.d.emit("CarePlan", p.id, o, p.basis(), p.definitions())
+	p.closeLeftOvers()
+}
+
+// ownStatus is what the plan would be if nobody had touched it: a draft while no
+// operation has an exact date.
+func (p *plan) ownStatus() string {
+	for _, op := range p.operations {
+		if op.waits == "" {
+			return "active"
+		}
+	}
+	return "draft"
+}
+
+// closedByPerson reports that somebody has ended the plan. It is then a record of what
+// was, and stays as it is.
+func (p *plan) closedByPerson() bool {
+	if p.existing == nil || ownStatus(p.existing, "status") {
+		return false
+	}
+	switch p.existing.Str("status") {
+	case "completed", "revoked", "entered-in-error":
+		return true
+	}
+	return false
+}
+
+// keepStatus lets a person's status stand.
+func (p *plan) keepStatus(status string) string {
+	if p.existing != nil && !ownStatus(p.existing, "status") {
+		return p.existing.Str("status")
+	}
+	return status
+}
+
+// gather collects the devices and body structures of an operation.
+func (p *plan) gather(op *procedure) {
+	for _, ref := range op.Node.Each("focalDevice", "manipulated", "reference") {
+		if s, ok := p.d.records.byRef[localRef(ref.Text)]; ok {
+			p.devices = appendSource(p.devices, s)
+		}
+	}
+	for _, s := range op.site.structures {
+		p.structures = appendSource(p.structures, s)
+	}
+}
+
+func appendSource(list []Source, s Source) []Source {
+	if slices.ContainsFunc(list, func(o Source) bool { return o.ref() == s.ref() }) {
+		return list
+	}
+	return append(list, s)
+}
+
+// basis are the records that the plan rests on.
+func (p *plan) basis() []Source {
+	var all []Source
+	for _, op := range p.operations {
+		all = appendSource(all, op.Source)
+		for _, c := range op.components {
+			all = appendSource(all, c.Source)
+		}
+	}
+	all = append(all, p.devices...)
+	all = append(all, p.structures...)
+	if p.d.records.Patient != nil {
+		all = append(all, *p.d.records.Patient)
+	}
+	return all
+}
+
+func (p *plan) definitions() []string {
+	return p.pathway.definitions
+}
+
+func (p *plan) identifiers() []raw {
+	own := identifier{planSystem, p.key}
+	return ownFirst(own, p.existing.Each("identifier"), func(n *fhir.Node) bool { return n.Str("system") == planSystem })
+}
+
+// ownFirst lists our value and then the existing ones that are not ours.
+func ownFirst(own any, existing []*fhir.Node, ours func(*fhir.Node) bool) []raw {
+	list := []raw{{&fhir.Node{Raw: encode(own)}}}
+	for _, n := range existing {
+		if !ours(n) {
+			list = append(list, raw{n})
+		}
+	}
+	return list
+}
+
+var (
+	planCategory   = concept{Coding: []coding{{"http://snomed.info/sct", "734163000", "Care plan"}}}
+	assessCategory = concept{Coding: []coding{{"http://hl7.org/fhir/us/core/CodeSystem/careplan-category", "assess-plan", ""}}}
+)
+
+func (p *plan) categories() []raw {
+	list := []raw{{&fhir.Node{Raw: encode(planCategory)}}, {&fhir.Node{Raw: encode(assessCategory)}}}
+	for _, n := range p.existing.Each("category") {
+		ours := anyCoding(codingsAt(n, "coding"), func(c coding) bool {
+			return c.key() == planCategory.Coding[0].key() || c.key() == assessCategory.Coding[0].key()
+		})
+		if !ours {
+			list = append(list, raw{n})
+		}
+	}
+	return list
+}
+
+// title names the site in everyday words: "Osseointegration aftercare, left femur".
+func (p *plan) title() string {
+	bone := p.protocol.sites.word[p.site.bone]
+	if p.site.side == (coding{}) {
+		return p.pathway.title + ", " + bone + " (" + p.d.engine.terms.outcome("side-not-recorded").display + ")"
+	}
+	return p.pathway.title + ", " + p.d.engine.terms.sets[lateralitySet].word[p.site.side] + " " + bone
+}
+
+func (p *plan) subject() reference {
+	return reference{Reference: p.d.records.Subject, Display: p.d.records.patientName()}
+}
+
+// patientName is the official name, or else the first, "" where none is recorded.
+func (r *records) patientName() string {
+	if r.Patient == nil {
+		return ""
+	}
+	names := r.Patient.Node.Each("name")
+	for i, n := range names {
+		if n.Str("use") == "official" {
+			names = names[i:]
+			break
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	if text := names[0].Str("text"); text != "" {
+		return text
+	}
+	var parts []string
+	for _, given := range names[0].Each("given") {
+		parts = append(parts, given.Text)
+	}
+	if family := names[0].Str("family"); family != "" {
+		parts = append(parts, family)
+	}
+	return strings.Join(parts, " ")
+}
+
+// period runs from the first operation to the end of the last window.
+func (p *plan) period() period {
+	var w window
+	for _, s := range p.pathway.order {
+		schedule := p.schedules[s]
+		if !schedule.dated || schedule.window == (window{}) {
+			continue
+		}
+		if s.activity == nil && (w.Start.IsZero() || schedule.window.Start.Before(w.Start)) {
+			w.Start = schedule.window.Start
+		}
+		if schedule.window.End.After(w.End) {
+			if truth, _ := p.applies(s.level); truth != path.False {
+				w.End = schedule.window.End
+			}
+		}
+	}
+	return periodOf(w)
+}
+
+func (p *plan) created() string {
+	if was := p.existing.Str("created"); was != "" {
+		return was
+	}
+	return p.d.records.At.Format(instantLayout)
+}
+
+// supportingInfo names the records that the plan rests on, and what others have added of
+// types that the engine does not read.
+func (p *plan) supportingInfo() []raw {
+	var list []raw
+	seen := map[string]bool{}
+	for _, s := range p.basis() {
+		if s.Type != "Patient" {
+			seen[s.ref()] = true
+			list = append(list, raw{&fhir.Node{Raw: encode(reference{Reference: s.ref()})}})
+		}
+	}
+	for _, n := range p.existing.Each("supportingInfo") {
+		ref := fhir.ParseReference(n.Str("reference"), "")
+		if !slices.Contains(p.d.engine.inputs, ref.Type) && !seen[n.Str("reference")] {
+			list = append(list, raw{n})
+		}
+	}
+	return list
+}

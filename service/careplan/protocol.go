@@ -1,0 +1,162 @@
+package careplan
+
+import (
+	"aftercare/fhir"
+	"aftercare/fhir/path"
+)
+
+// protocol is a PlanDefinition that no other nests: it selects a pathway for each site.
+type protocol struct {
+	url, canonical, usage string
+	pathways              []*pathway
+	reviews               []review
+	// sites is the ValueSet of the trigger's filter on bodySite.
+	sites *valueSet
+}
+
+// review is an action that only tells that somebody has to look.
+type review struct {
+	triggers []trigger
+	outcome  string
+}
+
+// pathway is one course of aftercare, laid out flat.
+type pathway struct {
+	canonical, title string
+	level            *level
+	// steps are in the order of the definitions.
+	steps []*step
+	// order has every step after those that it is dated from.
+	order []*step
+	goals []*goal
+	// definitions are all PlanDefinitions that went into it, as url|version.
+	definitions []string
+}
+
+// level is what an action and the actions around it demand: each level narrows the
+// operations by trigger and the applicability by condition.
+type level struct {
+	parent     *level
+	triggers   []trigger
+	conditions []condition
+	// waits says what is waited for while no operation matches.
+	waits string
+	// label tells activities of a block that is used more than once apart, "" for none.
+	label string
+}
+
+// trigger is a TriggerDefinition on Procedure: every filter must match.
+type trigger struct{ filters []filter }
+
+type filter struct {
+	path  string // "code" or "bodySite"
+	codes map[coding]bool
+	set   *valueSet
+}
+
+func (f filter) matches(c coding) bool {
+	if f.codes[c] {
+		return true
+	}
+	if f.set == nil {
+		return false
+	}
+	_, in := f.set.rank[c]
+	return in
+}
+
+func (t trigger) matchesCode(codes []coding) bool {
+	for _, f := range t.filters {
+		if f.path == "code" && !anyCoding(codes, f.matches) {
+			return false
+		}
+	}
+	return true
+}
+
+func anyCoding(codes []coding, match func(coding) bool) bool {
+	for _, c := range codes {
+		if match(c) {
+			return true
+		}
+	}
+	return false
+}
+
+func anyTrigger(triggers []trigger, codes []coding) bool {
+	for _, t := range triggers {
+		if t.matchesCode(codes) {
+			return true
+		}
+	}
+	return len(triggers) == 0
+}
+
+// condition is an applicability condition.
+type condition struct {
+	expression *path.Expression
+	// whenUnknown is what an activity says that was included although the answer is not
+	// known.
+	whenUnknown string
+}
+
+// step is one action of a pathway that is an anchor or an activity.
+type step struct {
+	id    string
+	level *level
+	// activity is nil for an anchor.
+	activity *activity
+	// events are the codes of an anchor, by which goals name it.
+	events []coding
+	// outcome is given while an anchor has no operation.
+	outcome string
+	// rule says in words when the activity is due.
+	rule       string
+	related    []relation
+	extensions []*fhir.Node
+	goals      []*goal
+	task       bool
+	performer  *dynamicPerformer
+}
+
+// dynamicPerformer replaces the default performers.
+type dynamicPerformer struct {
+	expression *path.Expression
+	// whenEmpty is the display of the performer where the expression finds nobody.
+	whenEmpty string
+}
+
+// activity is an ActivityDefinition.
+type activity struct {
+	canonical, kind, description string
+	code, product                *fhir.Node
+	doNotPerform                 bool
+	participants                 []participant
+	// once: the timing is a single event.
+	once bool
+	// repeat are the members of a repeating timing.
+	repeat []fhir.Member
+	// waits says what an activity without a date waits for.
+	waits string
+}
+
+type participant struct {
+	patient bool
+	display string
+	coding  []coding
+}
+
+// goal is a PlanDefinition.goal.
+type goal struct {
+	id         string
+	level      *level
+	extensions []*fhir.Node
+	node       *fhir.Node
+	start      *step
+	targets    []target
+}
+
+type target struct {
+	node *fhir.Node
+	due  *offset
+}

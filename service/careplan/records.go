@@ -1,0 +1,129 @@
+package careplan
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"aftercare/fhir"
+)
+
+// records is a Case in the form that derivations work on.
+type records struct {
+	Case
+	byRef      map[string]Source
+	procedures []*procedure
+	byID       map[string]*procedure
+	existing   map[existingKey]Source
+}
+
+type existingKey struct{ kind, system, value string }
+
+// procedure is one recorded Procedure.
+type procedure struct {
+	Source
+	status string
+	// plan is what the status means for a care plan, "" for none yet.
+	plan string
+	// codes are its own codes with their translations.
+	codes []coding
+	// parts are the Procedures of the patient that name this one in partOf.
+	parents, parts []*procedure
+	day            time.Time // local date, zero when it is not exact
+	// facts, for an operation: everything coded for it and its completed components.
+	facts []coding
+	site  site
+	// waits says why nothing may be dated from this operation, "" when it may.
+	waits string
+	// components are the completed Procedures that are part of this operation.
+	components []*procedure
+	// planRef is the care plan of an operation, "" when it has none.
+	planRef string
+	// claimed: a notice tells about it.
+	claimed bool
+}
+
+func (p *procedure) usable() bool { return p.plan == "active" }
+
+func (e *Engine) read(c Case) *records {
+	r := &records{Case: c, byRef: map[string]Source{}, byID: map[string]*procedure{}, existing: map[existingKey]Source{}}
+	inputs := slices.Clone(c.Inputs)
+	slices.SortFunc(inputs, func(a, b Source) int { return strings.Compare(a.ref(), b.ref()) })
+	for _, s := range inputs {
+		r.byRef[s.ref()] = s
+		if s.Type == "Procedure" {
+			p := e.procedure(s)
+			r.procedures = append(r.procedures, p)
+			r.byID[s.ref()] = p
+		}
+	}
+	for _, p := range r.procedures {
+		for _, parent := range p.Node.Each("partOf", "reference") {
+			if q := r.byID[localRef(parent.Text)]; q != nil && q != p {
+				p.parents = append(p.parents, q)
+				q.parts = append(q.parts, p)
+			}
+		}
+	}
+	r.Existing = slices.Clone(c.Existing)
+	slices.SortFunc(r.Existing, func(a, b Source) int { return strings.Compare(a.ref(), b.ref()) })
+	for _, s := range r.Existing {
+		for _, id := range s.Node.Each("identifier") {
+			r.existing[existingKey{s.Type, id.Str("system"), id.Str("value")}] = s
+		}
+	}
+	return r
+}
+
+// localRef is a reference without the version it may name.
+func localRef(s string) string {
+	if ref := fhir.ParseReference(s, ""); ref.Local() {
+		return ref.Type + "/" + ref.ID
+	}
+	return s
+}
+
+func (e *Engine) procedure(s Source) *procedure {
+	p := &procedure{Source: s, status: s.Node.Str("status")}
+	p.plan = e.terms.planStatus(p.status)
+	p.codes = e.terms.expand(codingsAt(s.Node, "code", "coding"))
+	p.day = e.performed(s.Node)
+	return p
+}
+
+func codingsAt(n *fhir.Node, names ...string) []coding {
+	var found []coding
+	for _, c := range n.Each(names...) {
+		found = append(found, codingOf(c))
+	}
+	return found
+}
+
+// performed is the local date of an operation: the end of its period, else its dateTime,
+// else the start of its period. It is zero unless the day is known.
+func (e *Engine) performed(n *fhir.Node) time.Time {
+	text := n.Str("performedPeriod", "end")
+	if text == "" {
+		text = n.Str("performedDateTime")
+	}
+	if text == "" {
+		text = n.Str("performedPeriod", "start")
+	}
+	m, err := fhir.ParseMoment(text, e.zone)
+	if err != nil || m.Precision < fhir.DayPrecision {
+		return time.Time{}
+	}
+	y, month, d := m.Low.In(e.zone).Date()
+	return time.Date(y, month, d, 0, 0, 0, 0, time.UTC)
+}
+
+// factsOf gathers all that is coded for an operation and for its completed components.
+func (e *Engine) factsOf(op *procedure) []coding {
+	found := slices.Clone(op.codes)
+	for _, p := range append([]*procedure{op}, op.components...) {
+		found = append(found, codingsAt(p.Node, "code", "coding")...)
+		found = append(found, codingsAt(p.Node, "complication", "coding")...)
+		found = append(found, codingsAt(p.Node, "usedCode", "coding")...)
+	}
+	return e.terms.expand(found)
+}

@@ -1,0 +1,165 @@
+package careplan
+
+import (
+	"slices"
+	"strings"
+
+	"aftercare/fhir"
+)
+
+// instantLayout is how dateTimes are written.
+const instantLayout = "2006-01-02T15:04:05Z07:00"
+
+// software is the author of what is derived, a Device among the definitions.
+var software = reference{Reference: "Device/aftercare-software"}
+
+// statusExtension holds the status that the engine last gave a resource. Where the status
+// differs, a person has changed it, and their choice stands.
+const statusExtension = fhir.Canonical + "/StructureDefinition/derived-status"
+
+func derivedStatus(status string) any {
+	return struct {
+		URL   string `json:"url"`
+		Value string `json:"valueCode"`
+	}{statusExtension, status}
+}
+
+// ownStatus reports that an existing resource has the status that the engine gave it.
+func ownStatus(existing *fhir.Node, member string) bool {
+	status, derived := existing.Str(member), extensionValue(existing, statusExtension, "valueCode")
+	return status == derived || derived == "" && (status == "active" || status == "draft" || status == "requested" || status == "final")
+}
+
+// written are members that the engine writes or leaves out as the records say.
+var written = []string{
+	"statusReason", "_status", "_lifecycleStatus", "startDate", "target", "category", "priority",
+	"performerType", "owner", "reasonReference", "implicated",
+}
+
+// keepOrUpdate merges what should be with what exists. Where a person has changed the
+// status, all that exists stays as it is; else members that the engine does not write
+// are kept beside those that it does.
+func keepOrUpdate(o object, existing *fhir.Node, status string) object {
+	if !ownStatus(existing, status) {
+		return members(existing)
+	}
+	mergeExtensions(&o, existing)
+	o.keep(existing, written...)
+	o.put("meta", existing.Get("meta"))
+	o.arrange(orders[existing.Str("resourceType")])
+	return o
+}
+
+// withStatus is an existing resource with another status, unless a person has changed the
+// status; entered-in-error overrules even that.
+func withStatus(existing *fhir.Node, member, status string, order []string) object {
+	if !ownStatus(existing, member) && status != "entered-in-error" {
+		return members(existing)
+	}
+	o := members(existing)
+	o.set(member, status)
+	extensions := []any{derivedStatus(status)}
+	for _, x := range existing.Each("extension") {
+		if x.Str("url") != statusExtension {
+			extensions = append(extensions, raw{x})
+		}
+	}
+	o.set("extension", extensions)
+	o.arrange(order)
+	return o
+}
+
+// mergeExtensions adds the extensions of an existing element whose urls are not ours.
+func mergeExtensions(o *object, existing *fhir.Node) {
+	var foreign []raw
+	for _, x := range existing.Each("extension") {
+		switch x.Str("url") {
+		case factExtension, policyExtension, statusExtension:
+		default:
+			foreign = append(foreign, raw{x})
+		}
+	}
+	if len(foreign) == 0 {
+		return
+	}
+	var all []raw
+	for _, m := range *o {
+		if m.Name == "extension" {
+			own, err := fhir.Parse(m.Value.Raw)
+			if err != nil { // written here: cannot happen
+				panic(err)
+			}
+			all = raws(own.Items)
+		}
+	}
+	o.set("extension", append(all, foreign...))
+}
+
+func members(n *fhir.Node) object { return slices.Clone(object(n.Members)) }
+
+func identifierIn(n *fhir.Node, system string) string {
+	for _, id := range n.Each("identifier") {
+		if id.Str("system") == system {
+			return id.Str("value")
+		}
+	}
+	return ""
+}
+
+// existingOf are the existing resources of a type, by id.
+func (r *records) existingOf(kind string) []Source {
+	var found []Source
+	for _, s := range r.Existing {
+		if s.Type == kind {
+			found = append(found, s)
+		}
+	}
+	return found
+}
+
+// emit adds a resource to the result, without the members of meta that storing sets.
+func (d *derivation) emit(kind, id string, o object, basis []Source, definitions []string) {
+	for i, m := range o {
+		if m.Name != "meta" {
+			continue
+		}
+		meta := object{}
+		for _, mm := range m.Value.Members {
+			if mm.Name != "versionId" && mm.Name != "lastUpdated" {
+				meta = append(meta, mm)
+			}
+		}
+		if len(meta) == 0 {
+			o = slices.Delete(slices.Clone(o), i, i+1)
+		} else {
+			o = slices.Clone(o)
+			o[i].Value = meta.node()
+		}
+		break
+	}
+	d.kept[kind+" "+id] = true
+	d.result.Resources = append(d.result.Resources, Prescribed{Type: kind, ID: id, Body: encode(o), Basis: basis, Definitions: definitions})
+}
+
+// The order of members in the specification.
+var (
+	carePlanOrder = strings.Fields(`resourceType id meta implicitRules language text contained extension modifierExtension
+		identifier instantiatesCanonical instantiatesUri basedOn replaces partOf status intent category title description
+		subject encounter period created author contributor careTeam addresses supportingInfo goal activity note`)
+	detailOrder = strings.Fields(`id extension modifierExtension kind instantiatesCanonical instantiatesUri code reasonCode
+		reasonReference goal status statusReason doNotPerform scheduledTiming scheduledPeriod scheduledString location
+		performer productCodeableConcept productReference dailyAmount quantity description`)
+	activityOrder = strings.Fields(`id extension modifierExtension outcomeCodeableConcept outcomeReference progress
+		reference detail`)
+	goalOrder = strings.Fields(`resourceType id meta implicitRules language text contained extension modifierExtension
+		identifier lifecycleStatus achievementStatus category priority description subject startDate startCodeableConcept
+		target statusDate statusReason expressedBy addresses note outcomeCode outcomeReference`)
+	taskOrder = strings.Fields(`resourceType id meta implicitRules language text contained extension modifierExtension
+		identifier instantiatesCanonical instantiatesUri basedOn groupIdentifier partOf status statusReason businessStatus
+		intent priority code description focus for encounter executionPeriod authoredOn lastModified requester
+		performerType owner location reasonCode reasonReference insurance note relevantHistory restriction input output`)
+	detectedIssueOrder = strings.Fields(`resourceType id meta implicitRules language text contained extension
+		modifierExtension identifier status code severity patient identifiedDateTime identifiedPeriod author implicated
+		evidence detail reference mitigation`)
+	orders = map[string][]string{"CarePlan": carePlanOrder, "Goal": goalOrder, "Task": taskOrder, "DetectedIssue": detectedIssueOrder}
+)

@@ -1,0 +1,134 @@
+package careplan
+
+import (
+	"slices"
+	"strings"
+)
+
+// schedule is what is known of when a step takes place.
+type schedule struct {
+	dated  bool
+	window window
+	// waits are the reasons for having no date.
+	waits []string
+}
+
+// scheduleSteps dates every step of the pathway.
+func (p *plan) scheduleSteps() {
+	p.schedules = make(map[*step]schedule, len(p.pathway.order))
+	for _, s := range p.pathway.order { // anchors first: they can rule an operation's date out
+		if s.activity == nil {
+			p.checkAnchor(s)
+		}
+	}
+	for _, s := range p.pathway.order {
+		if s.activity == nil {
+			p.schedules[s] = p.anchor(s)
+		} else {
+			p.schedules[s] = p.resolve(s)
+		}
+	}
+}
+
+// anchor dates an anchor: the date of the operation that its triggers leave.
+func (p *plan) anchor(s *step) schedule {
+	matching := s.level.matching(p.operations)
+	if len(matching) == 0 {
+		if s.outcome != "" {
+			p.tellOnce(s.outcome)
+		}
+		return schedule{waits: []string{s.level.waits}}
+	}
+	for _, op := range matching {
+		if op.waits != "" {
+			return schedule{waits: []string{op.waits}}
+		}
+	}
+	if !sameDay(matching) {
+		p.tellOnce("operations-conflict")
+		return schedule{waits: []string{p.d.engine.terms.outcome("operations-conflict").display}}
+	}
+	return schedule{dated: true, window: window{matching[0].day, matching[0].day}}
+}
+
+// sameDay reports that all operations with an exact date have the same.
+func sameDay(operations []*procedure) bool {
+	for _, op := range operations {
+		if !op.day.IsZero() && !op.day.Equal(operations[0].day) {
+			return false
+		}
+	}
+	return true
+}
+
+// checkAnchor holds the operations of an anchor that names an event of the plan against
+// each other, since the event happened once, and against the anchors that it must follow.
+// Operations that contradict each other or break the order date nothing.
+func (p *plan) checkAnchor(s *step) {
+	if matching := s.level.matching(p.operations); len(s.events) > 0 && !sameDay(matching) {
+		p.tellOnce("operations-conflict")
+		for _, op := range matching {
+			op.waits = p.d.engine.terms.outcome("operations-conflict").display
+		}
+	}
+	for _, r := range s.related {
+		if r.target.activity != nil {
+			continue
+		}
+		own, other := p.anchor(s), p.anchor(r.target)
+		if !own.dated || !other.dated {
+			continue
+		}
+		if allowed, ok := r.apply(other.window); ok && own.window.intersect(allowed).empty() {
+			o := p.d.engine.terms.outcome("stage-order")
+			for _, op := range s.level.matching(p.operations) {
+				op.waits = o.display
+			}
+			p.tellOnce(o.code)
+		}
+	}
+}
+
+// resolve intersects what a step's relations allow.
+func (p *plan) resolve(s *step) schedule {
+	result := schedule{dated: true}
+	for _, r := range s.related {
+		base := p.schedules[r.target]
+		allowed, ok := window{}, false
+		if base.dated {
+			allowed, ok = r.apply(base.window)
+		}
+		if !ok {
+			result.dated = false
+			for _, w := range base.waits {
+				if w != "" && !slices.Contains(result.waits, w) {
+					result.waits = append(result.waits, w)
+				}
+			}
+			continue
+		}
+		result.window = result.window.intersect(allowed)
+	}
+	switch {
+	case !result.dated:
+		result.window = window{}
+	case result.window.empty():
+		p.tellOnce("window-empty")
+		return schedule{waits: []string{p.d.engine.terms.outcome("window-empty").display}}
+	case s.activity != nil && s.activity.waits != "":
+		return schedule{}
+	}
+	return result
+}
+
+// undatedText says what a step without a date waits for.
+func (p *plan) undatedText(s *step) string {
+	parts := slices.Clone(p.schedules[s].waits)
+	if rule := s.activity.waits; rule != "" {
+		parts = append(parts, rule)
+	} else if s.rule != "" {
+		parts = append(parts, s.rule)
+	}
+	parts = slices.DeleteFunc(parts, func(s string) bool { return s == "" })
+	return p.d.engine.terms.outcome("undated").display + ": " + strings.Join(parts, "; ")
+}

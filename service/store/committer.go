@@ -1,0 +1,265 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+
+	"aftercare/fhir"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Tx writes and reads inside Write. It is good only until fn returns, on fn's own goroutine.
+type Tx struct {
+	Reader
+	fresh map[string]int64 // symbols that this write made or met, not known to be committed
+	next  *numbers
+}
+
+// numbers are the last row id and the last sequence number in use. The transaction holds the
+// only right to write, so it counts on from what it finds. A write that is undone leaves a gap.
+type numbers struct{ rid, seq int64 }
+
+// write is one call of Write on its way through the queue.
+type write struct {
+	ctx   context.Context // without cancellation
+	fn    func(context.Context, *Tx) error
+	taken atomic.Bool // by the committer, or by a caller who gave up
+	done  chan struct{}
+	group int
+	fresh map[string]int64
+	err   error
+}
+
+// Write runs fn alone among all writes, and answers when what fn wrote is on disk, or when
+// nothing of it is.
+//
+// An error of fn undoes what fn wrote and comes back as it is. A panic of fn is an error.
+// Several calls share one commit, yet none sees the failure of another. If the commit fails,
+// the error is Unavailable.
+//
+// fn may run twice, so its only effect must be on tx. Its context has the values of ctx (the
+// trace among them) but no deadline: work that has begun is finished. If ctx ends while the
+// call still waits, fn is not run and the error is Unavailable.
+func (s *Store) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
+	w := &write{ctx: context.WithoutCancel(ctx), fn: fn, done: make(chan struct{})}
+	if err := s.enqueue(ctx, w); err != nil {
+		return err
+	}
+	select {
+	case <-w.done:
+	case <-ctx.Done():
+		if w.taken.CompareAndSwap(false, true) {
+			return gaveUp(ctx)
+		}
+		<-w.done
+	}
+	if span := trace.SpanFromContext(ctx); span.IsRecording() {
+		span.AddEvent("committed", trace.WithAttributes(attribute.Int("store.group", w.group)))
+	}
+	return w.err
+}
+
+func (s *Store) enqueue(ctx context.Context, w *write) error {
+	if ctx.Err() != nil {
+		return gaveUp(ctx)
+	}
+	s.gate.RLock()
+	defer s.gate.RUnlock()
+	if s.closing {
+		return errClosed()
+	}
+	select {
+	case s.queue <- w:
+		return nil
+	case <-ctx.Done():
+		return gaveUp(ctx)
+	}
+}
+
+func gaveUp(ctx context.Context) error {
+	return fhir.Errorf(fhir.Unavailable, "timeout", "", "The request ended while it waited for its turn; nothing was done.").Because(context.Cause(ctx))
+}
+
+// commitAll is the committer.
+func (s *Store) commitAll(c *conn) {
+	var group []*write
+	finished := false
+	defer func() {
+		if !finished {
+			// fn called runtime.Goexit, as a failing test does: answer, and go on.
+			_ = c.exec(context.Background(), "ROLLBACK")
+			answer(group, fhir.Errorf(fhir.Internal, "exception", "", "The write was abandoned."))
+			go s.commitAll(c)
+			return
+		}
+		if err := c.close(); err != nil {
+			s.log.Error("closing the writing connection failed", "error", err)
+		}
+		close(s.committed)
+	}()
+	for first := range s.queue {
+		group = s.gather(group[:0], first)
+		if len(group) > 0 {
+			s.commit(c, group)
+		}
+		clear(group) // let go of what was answered
+	}
+	finished = true
+}
+
+// gather takes the writes that wait now, at most groupLimit, and leaves out those whose
+// callers gave up.
+func (s *Store) gather(group []*write, first *write) []*write {
+	take := func(w *write) {
+		if w.taken.CompareAndSwap(false, true) {
+			group = append(group, w)
+		}
+	}
+	take(first)
+	for len(group) < groupLimit {
+		select {
+		case w, ok := <-s.queue:
+			if !ok {
+				return group
+			}
+			take(w)
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+// commit runs a group and answers it. If the engine gave up the whole transaction, which it
+// may do when the disk is full, each write is tried again alone, so that only those fail that
+// cannot succeed.
+func (s *Store) commit(c *conn, group []*write) {
+	err := s.try(c, group)
+	if err != nil && len(group) > 1 {
+		s.log.Warn("a group commit failed; its writes are tried one by one", "writes", len(group), "error", err)
+		for i := range group {
+			answer(group[i:i+1], s.try(c, group[i:i+1]))
+		}
+		return
+	}
+	answer(group, err)
+}
+
+// answer tells the callers. err, if any, is that of the group.
+func answer(group []*write, err error) {
+	for _, w := range group {
+		if w == nil {
+			continue
+		}
+		if err != nil {
+			w.err = err
+		}
+		w.group = len(group)
+		close(w.done)
+	}
+}
+
+// try runs the writes of a group in one transaction. Errors of single writes are left in them;
+// the error returned means that nothing of the group was stored.
+func (s *Store) try(c *conn, group []*write) error {
+	ctx := context.Background()
+	if len(group) == 1 {
+		ctx = group[0].ctx
+	}
+	if err := s.begin(ctx, c); err != nil {
+		return s.unstored(ctx, err)
+	}
+	next, err := lastNumbers(ctx, c)
+	if err != nil {
+		_ = c.exec(ctx, "ROLLBACK")
+		return s.unstored(ctx, err)
+	}
+	alone := len(group) == 1
+	for _, w := range group {
+		if err := s.runOne(c, w, next, alone); err != nil {
+			_ = c.exec(ctx, "ROLLBACK") // fails where the engine has done it already
+			return err
+		}
+	}
+	if alone && group[0].err != nil {
+		_ = c.exec(ctx, "ROLLBACK") // fails where the engine has done it already
+		return nil
+	}
+	if err := c.exec(ctx, "COMMIT"); err != nil {
+		_ = c.exec(ctx, "ROLLBACK")
+		return s.unstored(ctx, err)
+	}
+	for _, w := range group {
+		if w.err == nil {
+			for text, id := range w.fresh {
+				s.symbols.put(text, id)
+			}
+		}
+	}
+	return nil
+}
+
+// begin starts a transaction, and first ends one that could not be ended before.
+func (s *Store) begin(ctx context.Context, c *conn) error {
+	c.broken = nil
+	err := c.exec(ctx, "BEGIN IMMEDIATE")
+	if err != nil && c.exec(ctx, "ROLLBACK") == nil {
+		err = c.exec(ctx, "BEGIN IMMEDIATE")
+	}
+	return err
+}
+
+func lastNumbers(ctx context.Context, c *conn) (*numbers, error) {
+	n := &numbers{}
+	_, err := c.row(ctx, `SELECT (SELECT coalesce(max(rid), 0) FROM resource), (SELECT coalesce(max(seq), 0) FROM version)`, nil, &n.rid, &n.seq)
+	return n, err
+}
+
+// runOne runs one write, under a savepoint unless it is alone in its transaction. The error
+// returned means that the transaction is lost; w.err is the write's own.
+func (s *Store) runOne(c *conn, w *write, next *numbers, alone bool) error {
+	if !alone {
+		if err := c.exec(w.ctx, "SAVEPOINT one"); err != nil {
+			return s.unstored(w.ctx, err)
+		}
+	}
+	w.fresh = map[string]int64{}
+	w.err = call(w, &Tx{Reader: Reader{store: s, conn: c}, fresh: w.fresh, next: next})
+	if w.err == nil {
+		w.err = c.broken
+	}
+	c.broken = nil
+	if alone {
+		return nil
+	}
+	if w.err != nil {
+		if err := c.exec(w.ctx, "ROLLBACK TO one"); err != nil {
+			return s.unstored(w.ctx, errors.Join(w.err, err))
+		}
+	}
+	if err := c.exec(w.ctx, "RELEASE one"); err != nil {
+		return s.unstored(w.ctx, err)
+	}
+	return nil
+}
+
+func call(w *write, tx *Tx) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fhir.Errorf(fhir.Internal, "exception", "", "The write failed.").Because(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+		}
+	}()
+	return w.fn(w.ctx, tx)
+}
+
+func (s *Store) unstored(ctx context.Context, err error) error {
+	if known := s.failed(ctx, err); fhir.KindOf(known) == fhir.Unavailable {
+		return known
+	}
+	return fhir.Errorf(fhir.Unavailable, "transient", "", "The database could not store this; try again later.").Because(err)
+}

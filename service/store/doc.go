@@ -1,0 +1,27 @@
+// Package store keeps resources: durable, versioned and searchable.
+//
+// The nouns:
+//
+//   - A version is one immutable state of a resource, with the method that made it. Its
+//     sequence number (seq) is its place in the order of all commits.
+//   - A resource is the row that points to the newest version. Its row id (rid) grows in
+//     order of creation and is the order of every search.
+//   - An index row is one searchable value of the newest version. There is one table per
+//     kind of search parameter. A deleted resource has none.
+//   - A symbol is a small number for a text that repeats: a resource type, a parameter, the
+//     system of a code or a unit.
+//   - A cursor is the place where the next page starts. It is signed, and good only for the
+//     query that made it.
+//   - The committer is the one goroutine that writes. It runs the writes that wait as one
+//     group, each under its own savepoint, and syncs the log once for all of them. So a read
+//     inside a write sees everything written before it, and nothing is written in between.
+//
+// A write that was answered without an error is on disk. A write that was answered with an
+// error left nothing.
+//
+// All errors are *fhir.Error. Those of kind Unavailable may be tried again.
+//
+// Texts are kept and compared as bytes, times are microseconds UTC. The same statements are
+// meant for every engine; what differs by engine is how a database is opened, its migrations
+// folder, and its error codes.
+package store

@@ -1,0 +1,146 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"aftercare/fhir"
+)
+
+// HistoryQuery asks for past versions (https://hl7.org/fhir/R4/http.html#history).
+type HistoryQuery struct {
+	// Type is "" for all types, ID is "" for all resources of the type.
+	Type, ID string
+	// Since leaves out versions whose lastUpdated is earlier. Zero leaves out none.
+	Since time.Time
+	// Count is the page size, 0 or more; 0 asks for Total alone.
+	Count int
+	// Total asks for the number of all entries.
+	Total bool
+	// Cursor is HistoryPage.Next of the page before, "" at first.
+	Cursor string
+}
+
+// HistoryPage is one page of a history, newest first in the order of commits.
+type HistoryPage struct {
+	Entries []HistoryEntry
+	// Next is the cursor of the next page, "" on the last.
+	Next string
+	// Total is the number of all entries, -1 if it was not asked for.
+	Total int64
+}
+
+// HistoryEntry is one version. Method is the HTTP verb that made it.
+type HistoryEntry struct {
+	Resource *fhir.Resource
+	Method   string
+}
+
+// History returns a page of versions. What is written after the first page does not appear on
+// the next ones. The error is NotFound for an id that was never used, BadRequest for a cursor
+// of another query.
+func (r *Reader) History(ctx context.Context, h HistoryQuery) (HistoryPage, error) {
+	page := HistoryPage{Total: -1}
+	if h.Count < 0 || h.ID != "" && h.Type == "" {
+		return page, fmt.Errorf("history: the query makes no sense: type %q, page size %d", h.Type, h.Count)
+	}
+	question := fmt.Sprintf("history %q %q %d", h.Type, h.ID, h.Since.UnixMicro())
+	s := &statement{}
+	where, err := r.historyOf(ctx, s, &h)
+	if err != nil {
+		return page, err
+	}
+	if h.Total || h.Count == 0 {
+		if _, err := r.row(ctx, "SELECT count(*) FROM version v WHERE "+where, s.args, &page.Total); err != nil {
+			return page, err
+		}
+	}
+	if h.Cursor != "" {
+		before, err := r.store.position(h.Cursor, question)
+		if err != nil {
+			return page, err
+		}
+		where += " AND v.seq < " + s.arg(before)
+	}
+	if h.Count == 0 {
+		return page, nil
+	}
+	text := historyText(s, &h, where)
+	last, more := int64(0), false
+	err = r.rows(ctx, text, s.args, func(scan func(...any) error) error {
+		if len(page.Entries) == h.Count {
+			more = true
+			return nil
+		}
+		e := HistoryEntry{Resource: &fhir.Resource{}}
+		var updated int64
+		var id, typ []byte
+		if err := scan(&last, &e.Resource.Version, &updated, &e.Method, &e.Resource.Body, &id, &typ); err != nil {
+			return err
+		}
+		e.Resource.Type, e.Resource.ID, e.Resource.LastUpdated = string(typ), string(id), fromMicros(updated)
+		e.Resource.Deleted = e.Resource.Body == nil
+		page.Entries = append(page.Entries, e)
+		return nil
+	})
+	if err != nil {
+		return HistoryPage{Total: -1}, err
+	}
+	if more {
+		page.Next = r.store.sign(last, question)
+	}
+	return page, nil
+}
+
+// historyText gives seq, version, updated, method, body, id and type of one entry more than a
+// page has.
+func historyText(s *statement, h *HistoryQuery, where string) string {
+	order := " ORDER BY v.seq DESC"
+	if h.ID != "" {
+		order = " ORDER BY v.version DESC" // the same within one resource, and what its index has
+	}
+	return "SELECT v.seq, v.version, v.updated, v.method, v.body, r.id, t.text FROM (" +
+		"SELECT seq, rid, version, updated, method, body, type FROM version v WHERE " + where + order + " LIMIT " + s.arg(h.Count+1) +
+		") v CROSS JOIN resource r CROSS JOIN symbol t WHERE r.rid = v.rid AND t.id = v.type" + order
+}
+
+// historyOf is the condition on the versions v that h asks for.
+func (r *Reader) historyOf(ctx context.Context, s *statement, h *HistoryQuery) (string, error) {
+	where := always
+	if h.Type != "" {
+		typ, err := r.symbolOrNone(ctx, h.Type)
+		if err != nil {
+			return "", err
+		}
+		where = "v.type = " + s.arg(typ)
+		if h.ID != "" {
+			var rid int64
+			found, err := r.row(ctx, `SELECT rid FROM resource WHERE type = $1 AND id = $2`, []any{typ, []byte(h.ID)}, &rid)
+			if err != nil {
+				return "", err
+			}
+			if !found {
+				return "", errNotFound(h.Type)
+			}
+			s.args = nil
+			where = "v.rid = " + s.arg(rid)
+		}
+	}
+	if !h.Since.IsZero() {
+		// Where few versions are that new, the first of them in the order of commits bounds what
+		// is looked at. Times need not rise with that order.
+		since := s.arg(ceilMicros(h.Since))
+		where += " AND v.updated >= " + since
+		if h.ID == "" {
+			where += " AND v.seq >= (SELECT CASE WHEN count(*) > " + s.arg(probeLimit) + " THEN 0 ELSE min(seq) END FROM " +
+				"(SELECT seq FROM version WHERE updated >= " + since + " LIMIT " + s.arg(probeLimit+1) + ") newer)"
+		}
+	}
+	return where, nil
+}
+
+// ceilMicros is the first microsecond that is not before t.
+func ceilMicros(t time.Time) int64 {
+	return t.Add(time.Microsecond - time.Nanosecond).UnixMicro()
+}

@@ -1,0 +1,115 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"aftercare/fhir"
+	"aftercare/fhir/search"
+)
+
+// Put stores d as the next version of the resource with this id: 1 for a new one, and one more
+// after a deletion. rows replace what could be found of it before. method is the HTTP verb
+// that the history shows.
+//
+// lastUpdated is at, cut to microseconds, or one microsecond after the version before where at
+// is not later than that.
+func (tx *Tx) Put(ctx context.Context, d *fhir.Draft, id string, at time.Time, method string, rows []search.Row) (*fhir.Resource, error) {
+	if !fhir.ValidID(id) {
+		return nil, fhir.Errorf(fhir.BadRequest, "value", d.Type+".id", "An id is 1 to 64 letters, digits, - and dots.")
+	}
+	typ, err := tx.intern(ctx, d.Type)
+	if err != nil {
+		return nil, err
+	}
+	now, found, err := tx.state(ctx, typ, id)
+	if err != nil {
+		return nil, err
+	}
+	version, updated := now.version+1, at.UnixMicro()
+	tx.next.seq++
+	if found {
+		updated = max(updated, now.updated+1)
+		err = tx.exec(ctx, `UPDATE resource SET version = $1, updated = $2, deleted = 0, seq = $3 WHERE rid = $4`,
+			version, updated, tx.next.seq, now.rid)
+	} else {
+		tx.next.rid++
+		now.rid = tx.next.rid
+		err = tx.exec(ctx, `INSERT INTO resource (rid, type, id, version, updated, deleted, seq) VALUES ($1, $2, $3, $4, $5, 0, $6)`,
+			now.rid, typ, []byte(id), version, updated, tx.next.seq)
+	}
+	if err != nil {
+		return nil, err
+	}
+	rid := now.rid
+	res := d.Stamp(id, version, fromMicros(updated))
+	if err := tx.addVersion(ctx, rid, typ, res, method); err != nil {
+		return nil, err
+	}
+	if found {
+		if err := tx.unindex(ctx, rid); err != nil {
+			return nil, err
+		}
+	}
+	if err := tx.index(ctx, rid, d.Type, rows); err != nil {
+		return nil, err
+	}
+	return res, nil
+}
+
+// Delete adds a version that says the resource is deleted, and returns it. A resource that is
+// deleted already stays as it is, and its deletion is returned. The error is NotFound if the
+// id was never used.
+func (tx *Tx) Delete(ctx context.Context, typ, id string, at time.Time, method string) (*fhir.Resource, error) {
+	symbol, found, err := tx.symbol(ctx, typ)
+	if err != nil {
+		return nil, err
+	}
+	var now state
+	if found {
+		now, found, err = tx.state(ctx, symbol, id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, errNotFound(typ)
+	}
+	res := &fhir.Resource{Type: typ, ID: id, Version: now.version, LastUpdated: fromMicros(now.updated), Deleted: true}
+	if now.deleted {
+		return res, nil
+	}
+	res.Version++
+	res.LastUpdated = fromMicros(max(at.UnixMicro(), now.updated+1))
+	tx.next.seq++
+	if err := tx.exec(ctx, `UPDATE resource SET version = $1, updated = $2, deleted = 1, seq = $3 WHERE rid = $4`,
+		res.Version, res.LastUpdated.UnixMicro(), tx.next.seq, now.rid); err != nil {
+		return nil, err
+	}
+	if err := tx.addVersion(ctx, now.rid, symbol, res, method); err != nil {
+		return nil, err
+	}
+	return res, tx.unindex(ctx, now.rid)
+}
+
+// state is what the row of a resource says.
+type state struct {
+	rid, version, updated int64
+	deleted               bool
+}
+
+func (tx *Tx) state(ctx context.Context, typ int64, id string) (now state, found bool, err error) {
+	found, err = tx.row(ctx, `SELECT rid, version, updated, deleted FROM resource WHERE type = $1 AND id = $2`,
+		[]any{typ, []byte(id)}, &now.rid, &now.version, &now.updated, &now.deleted)
+	return now, found, err
+}
+
+// addVersion stores res under the sequence number taken last.
+func (tx *Tx) addVersion(ctx context.Context, rid, typ int64, res *fhir.Resource, method string) error {
+	if method == "" {
+		return fmt.Errorf("store %s: a version needs the method that made it", res.Type)
+	}
+	return tx.exec(ctx, `INSERT INTO version (seq, rid, version, type, updated, method, body) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		tx.next.seq, rid, res.Version, typ, res.LastUpdated.UnixMicro(), method, res.Body)
+}

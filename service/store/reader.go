@@ -1,0 +1,162 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"aftercare/fhir"
+)
+
+// Reader reads from one state of the database.
+type Reader struct {
+	store *Store
+	conn  *conn
+}
+
+// View runs fn on one state of the database: what others write meanwhile is not seen. fn's
+// error comes back as it is. r is good only until fn returns.
+func (s *Store) View(ctx context.Context, fn func(ctx context.Context, r *Reader) error) error {
+	c, err := s.borrow(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.giveBack(ctx, c)
+	r := &Reader{store: s, conn: c}
+	if err := r.exec(ctx, "BEGIN"); err != nil {
+		return err
+	}
+	return fn(ctx, r)
+}
+
+func (s *Store) borrow(ctx context.Context) (*conn, error) {
+	select {
+	case <-s.closed:
+		return nil, errClosed()
+	default:
+	}
+	select {
+	case c := <-s.idle:
+		if c.open() {
+			return c, nil
+		}
+		fresh, err := connect(ctx, s.readDB)
+		if err != nil {
+			s.idle <- c
+			return nil, s.failed(ctx, err)
+		}
+		return fresh, nil
+	case <-s.closed:
+		return nil, errClosed()
+	case <-ctx.Done():
+		return nil, gaveUp(ctx)
+	}
+}
+
+// giveBack ends the view's transaction. A connection that cannot do that is closed, and made
+// anew when it is next needed.
+func (s *Store) giveBack(ctx context.Context, c *conn) {
+	c.broken = nil
+	ctx = context.WithoutCancel(ctx)
+	if err := c.exec(ctx, "ROLLBACK"); err != nil {
+		s.log.WarnContext(ctx, "a reading connection is replaced", "error", errors.Join(err, c.close()))
+	}
+	s.idle <- c
+}
+
+func (r *Reader) exec(ctx context.Context, text string, args ...any) error {
+	return r.fail(ctx, r.conn.exec(ctx, text, args...))
+}
+
+func (r *Reader) row(ctx context.Context, text string, args []any, dest ...any) (bool, error) {
+	found, err := r.conn.row(ctx, text, args, dest...)
+	return found, r.fail(ctx, err)
+}
+
+func (r *Reader) rows(ctx context.Context, text string, args []any, each func(scan func(...any) error) error) error {
+	return r.fail(ctx, r.conn.rows(ctx, text, args, each))
+}
+
+func (r *Reader) fail(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	err = r.store.failed(ctx, err)
+	if fhir.KindOf(err) == fhir.Unavailable {
+		r.conn.broken = err
+	}
+	return err
+}
+
+// failed turns what the engine says into the vocabulary of fhir.Error.
+func (s *Store) failed(ctx context.Context, err error) error {
+	var known *fhir.Error
+	if errors.As(err, &known) {
+		return err
+	}
+	if ctx.Err() != nil {
+		return fhir.Errorf(fhir.Unavailable, "timeout", "", "The request ended before the database answered.").Because(err)
+	}
+	if known = s.translate(err); known != nil {
+		return known
+	}
+	return fhir.Errorf(fhir.Internal, "exception", "", "The database failed.").Because(err)
+}
+
+// Get returns the newest version of a resource; Deleted is set where that is a deletion. The
+// error is NotFound if the id was never used.
+func (r *Reader) Get(ctx context.Context, typ, id string) (*fhir.Resource, error) {
+	symbol, found, err := r.symbol(ctx, typ)
+	if err != nil {
+		return nil, err
+	}
+	res := &fhir.Resource{Type: typ, ID: id}
+	if found {
+		found, err = r.version(ctx, res, `SELECT v.version, v.updated, v.body
+			FROM resource r CROSS JOIN version v
+			WHERE r.type = $1 AND r.id = $2 AND v.seq = r.seq`, symbol, []byte(id))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, errNotFound(typ)
+	}
+	return res, nil
+}
+
+// Version returns one version of a resource (https://hl7.org/fhir/R4/http.html#vread); Deleted
+// is set where that is a deletion. The error is NotFound if there is no such version.
+func (r *Reader) Version(ctx context.Context, typ, id string, version int64) (*fhir.Resource, error) {
+	symbol, found, err := r.symbol(ctx, typ)
+	if err != nil {
+		return nil, err
+	}
+	res := &fhir.Resource{Type: typ, ID: id}
+	if found {
+		found, err = r.version(ctx, res, `SELECT v.version, v.updated, v.body
+			FROM resource r CROSS JOIN version v
+			WHERE r.type = $1 AND r.id = $2 AND v.rid = r.rid AND v.version = $3`, symbol, []byte(id), version)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, fhir.Errorf(fhir.NotFound, "not-found", "", "There is no such version of this %s.", typ)
+	}
+	return res, nil
+}
+
+func (r *Reader) version(ctx context.Context, res *fhir.Resource, text string, args ...any) (bool, error) {
+	var updated int64
+	found, err := r.row(ctx, text, args, &res.Version, &updated, &res.Body)
+	res.LastUpdated = fromMicros(updated)
+	res.Deleted = res.Body == nil
+	return found, err
+}
+
+func fromMicros(t int64) time.Time { return time.UnixMicro(t).UTC() }
+
+func errNotFound(typ string) error {
+	return fhir.Errorf(fhir.NotFound, "not-found", "", "There is no %s with this id.", typ)
+}
