@@ -1,0 +1,118 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"aftercare/fhir"
+	"aftercare/fhir/search"
+	"aftercare/service"
+
+	"github.com/gin-gonic/gin"
+)
+
+// call is a FHIR request whose address, parameters and formats have been checked.
+type call struct {
+	*gin.Context
+	// typ is a served resource type, "" at system level; id is a valid id, "" above
+	// instance level.
+	typ, id string
+	// parameters are those of the URL and of a search form, in order, decoded.
+	parameters []search.Pair
+	prefer     preference
+	// pretty asks for an indented reply.
+	pretty bool
+}
+
+// ctx carries the request id, the span and the client's patience.
+func (c *call) ctx() context.Context { return c.Request.Context() }
+
+// principal is who asks.
+func (c *call) principal() service.Principal { return service.Anonymous }
+
+// anyParameter stands for handlers that judge all parameters themselves.
+const anyParameter = "*"
+
+// handle makes a gin handler of an interaction. takes are the URL parameters that it
+// knows; any other is refused, since a parameter that is silently ignored may be one
+// that the caller relies on (DELETE ...?_cascade=).
+func (a *api) handle(do func(*call) error, takes ...string) gin.HandlerFunc {
+	return func(g *gin.Context) {
+		c, err := a.open(g, takes)
+		if err == nil {
+			err = do(c)
+		}
+		if err != nil {
+			a.fail(g, err)
+		}
+	}
+}
+
+func (a *api) open(g *gin.Context, takes []string) (*call, error) {
+	c := &call{Context: g, typ: g.Param("type"), id: g.Param("id"), prefer: preferences(g.Request.Header)}
+	if err := c.checkAddress(); err != nil {
+		return nil, err
+	}
+	var err error
+	if c.parameters, err = readParameters(c); err != nil {
+		return nil, err
+	}
+	if !slices.Contains(takes, anyParameter) && !c.prefer.lenient {
+		if err := refuseUnknown(c.parameters, takes); err != nil {
+			return nil, err
+		}
+	}
+	if c.pretty, err = isPretty(c.parameters); err != nil {
+		return nil, err
+	}
+	return c, acceptable(g.Request.Header, c.parameters)
+}
+
+// isSearchForm tells POST /:type/_search, which reads, from the POSTs that write.
+func (c *call) isSearchForm() bool { return strings.HasSuffix(c.FullPath(), "/_search") }
+
+func (c *call) writes() bool {
+	switch c.Request.Method {
+	case http.MethodGet, http.MethodHead:
+		return false
+	}
+	return !c.isSearchForm()
+}
+
+// checkAddress refuses types that are not served, writes to types that are read-only,
+// and ids that cannot exist.
+func (c *call) checkAddress() error {
+	// A slash that was escaped would make one segment look like two to a proxy that
+	// decides by path.
+	if strings.Contains(strings.ToLower(c.Request.URL.EscapedPath()), "%2f") {
+		return errNoAddress
+	}
+	if _, typed := c.Params.Get("type"); !typed {
+		return nil
+	}
+	served, ok := fhir.Served(c.typ)
+	switch {
+	case !ok:
+		return fhir.Errorf(fhir.NotFound, "not-supported", "",
+			"This server does not serve a resource type of that name; [base]/metadata lists those that it serves. Names are case-sensitive.")
+	case c.writes() && served.ReadOnly:
+		return fhir.Errorf(fhir.NotAllowed, "not-supported", "",
+			"%s resources are written by the service alone; they can be read and searched.", c.typ)
+	}
+	if _, instance := c.Params.Get("id"); !instance || fhir.ValidID(c.id) {
+		return nil
+	}
+	switch {
+	case strings.HasPrefix(c.id, "$"):
+		return fhir.Errorf(fhir.NotFound, "not-supported", "", "This server does not offer that operation; [base]/metadata lists those that it offers.")
+	case c.id == "_search":
+		c.Header("Allow", http.MethodPost)
+		return fhir.Errorf(fhir.NotAllowed, "not-supported", "", "_search is asked with POST and a form; with GET, search at [base]/%s?parameters.", c.typ)
+	case c.writes():
+		return fhir.Errorf(fhir.BadRequest, "value", "", "The id in the URL is not a FHIR id: 1 to 64 of A-Z, a-z, 0-9, '-' and '.'.")
+	default:
+		return fhir.Errorf(fhir.NotFound, "not-found", "", "There is no %s with that id: an id is 1 to 64 of A-Z, a-z, 0-9, '-' and '.'.", c.typ)
+	}
+}

@@ -1,0 +1,23 @@
+package api
+
+import (
+	"net/http"
+
+	"aftercare/fhir"
+)
+
+// delete: DELETE [base]/[type]/[id] (https://hl7.org/fhir/R4/http.html#delete), also a
+// success where nothing is left to delete.
+func (a *api) delete(c *call) error {
+	w, err := a.service.Delete(c.ctx(), c.principal(), c.typ, c.id, c.GetHeader("If-Match"))
+	if err != nil {
+		return err
+	}
+	if w.Resource != nil {
+		c.describe(w.Resource)
+	}
+	if c.prefer.returns == preferOutcome {
+		return c.reply(http.StatusOK, fhir.Outcome(w.Issues...))
+	}
+	return c.replyEmpty(http.StatusNoContent)
+}

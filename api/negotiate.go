@@ -1,0 +1,130 @@
+package api
+
+import (
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"aftercare/fhir"
+	"aftercare/fhir/search"
+)
+
+// The media types (https://hl7.org/fhir/R4/http.html#mime-type). Answers always have
+// contentType; on the way in the two general JSON types count as the same.
+const (
+	fhirJSON    = "application/fhir+json"
+	contentType = fhirJSON + "; charset=utf-8"
+	formType    = "application/x-www-form-urlencoded"
+)
+
+func isJSON(mediaType string) bool {
+	return mediaType == fhirJSON || mediaType == "application/json" || mediaType == "text/json"
+}
+
+// rightVersion reports whether a media type's fhirVersion parameter, if any, is R4.
+func rightVersion(parameters map[string]string) bool {
+	v, given := parameters["fhirversion"] // mime lower-cases the names
+	return !given || v == "4.0"
+}
+
+var errNotAcceptable = fhir.Errorf(fhir.NotAcceptable, "not-supported", "",
+	"This server answers in %s (FHIR version 4.0) only; send Accept: %[1]s, or _format=json.", fhirJSON)
+
+// acceptable refuses a request that cannot take FHIR JSON. _format, where given,
+// overrides Accept (https://hl7.org/fhir/R4/http.html#parameters).
+func acceptable(h http.Header, pairs []search.Pair) error {
+	overridden := false
+	for _, p := range pairs {
+		if p.Name != "_format" || p.Value == "" {
+			continue
+		}
+		if !isJSONFormat(p.Value) {
+			return errNotAcceptable
+		}
+		overridden = true
+	}
+	if !overridden && !accepts(h.Values("Accept")) {
+		return errNotAcceptable
+	}
+	return nil
+}
+
+func isJSONFormat(value string) bool {
+	// An unescaped plus sign arrives as a space.
+	mediaType, parameters, err := mime.ParseMediaType(strings.Replace(value, "/fhir json", "/fhir+json", 1))
+	return err == nil && (mediaType == "json" || isJSON(mediaType)) && rightVersion(parameters)
+}
+
+// accepts reports whether Accept headers allow FHIR JSON. As RFC 9110 section 12.5.1
+// says, the most specific range that fits decides. The general JSON types, which do not
+// quite name what is sent, count where they are named in full.
+func accepts(headers []string) bool {
+	fits := map[string]float64{} // range to its weight
+	some := false
+	for _, header := range headers {
+		for item := range strings.SplitSeq(header, ",") {
+			if strings.TrimSpace(item) == "" {
+				continue
+			}
+			some = true
+			mediaType, parameters, err := mime.ParseMediaType(item)
+			if err != nil || !rightVersion(parameters) {
+				continue
+			}
+			weight := 1.0
+			if q, given := parameters["q"]; given {
+				if weight, err = strconv.ParseFloat(q, 64); err != nil {
+					continue
+				}
+			}
+			if mediaType == "*" { // sent by old Java clients
+				mediaType = "*/*"
+			}
+			fits[mediaType] = max(fits[mediaType], weight)
+		}
+	}
+	if !some || fits["application/json"] > 0 || fits["text/json"] > 0 {
+		return true
+	}
+	for _, r := range []string{fhirJSON, "application/*", "*/*"} {
+		if weight, given := fits[r]; given {
+			return weight > 0
+		}
+	}
+	return false
+}
+
+// checkBody refuses a body that is not declared to be uncompressed UTF-8 of the wanted
+// kind: FHIR JSON, or a form.
+func checkBody(h http.Header, form bool) error {
+	wanted := fhirJSON
+	if form {
+		wanted = formType
+	}
+	refuse := func(why string) error {
+		return fhir.Errorf(fhir.UnsupportedMedia, "not-supported", "", "%s; send the body as %s in UTF-8.", why, wanted)
+	}
+	for _, encoding := range h.Values("Content-Encoding") {
+		if !strings.EqualFold(strings.TrimSpace(encoding), "identity") {
+			return refuse("The body has a Content-Encoding, and this server does not decompress bodies")
+		}
+	}
+	declared := h.Get("Content-Type")
+	if declared == "" {
+		return refuse("The body has no Content-Type")
+	}
+	mediaType, parameters, err := mime.ParseMediaType(declared)
+	switch {
+	case err != nil:
+		return refuse("The Content-Type cannot be read")
+	case form && mediaType != formType, !form && !isJSON(mediaType):
+		return refuse("The body's Content-Type is not one that is understood here")
+	case !rightVersion(parameters):
+		return refuse("The Content-Type names a FHIR version that is not 4.0")
+	}
+	if charset, given := parameters["charset"]; given && !strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "utf8") {
+		return refuse("The Content-Type names a charset that is not UTF-8")
+	}
+	return nil
+}

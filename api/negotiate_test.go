@@ -1,0 +1,175 @@
+package api
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"aftercare/fhir/search"
+)
+
+func TestAccept(t *testing.T) {
+	for accept, want := range map[string]bool{
+		"":                                      true,
+		"*/*":                                   true,
+		"*":                                     true,
+		"application/*":                         true,
+		"application/fhir+json":                 true,
+		"Application/FHIR+JSON":                 true,
+		"application/json":                      true,
+		"text/json":                             true,
+		"application/fhir+json;fhirVersion=4.0": true,
+		"application/fhir+xml, */*;q=0.1":       true,
+		"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8": true,
+		"text/html, image/gif, image/jpeg, *; q=.2":                       true,
+		"application/fhir+json;q=0.001":                                   true,
+		"application/fhir+xml;q=1,application/json;q=0.5":                 true,
+
+		"application/fhir+xml":                       false,
+		"application/xml":                            false,
+		"text/html":                                  false,
+		"text/*":                                     false,
+		"application/fhir+json;q=0":                  false,
+		"*/*;q=0":                                    false,
+		"application/fhir+json;q=0, */*":             false,
+		"application/*;q=0, */*;q=1":                 false,
+		"application/fhir+json;fhirVersion=3.0":      false,
+		"application/fhir+json;fhirVersion=5.0, a/b": false,
+		"application/fhir+json;q=high":               false,
+		"nonsense;;;=":                               false,
+	} {
+		h := http.Header{}
+		if accept != "" {
+			h.Set("Accept", accept)
+		}
+		if got := acceptable(h, nil) == nil; got != want {
+			t.Errorf("Accept: %s: %v, want %v", accept, got, want)
+		}
+	}
+}
+
+func TestAcceptOverSeveralHeaders(t *testing.T) {
+	h := http.Header{"Accept": {"application/xml", "application/json"}}
+	if acceptable(h, nil) != nil {
+		t.Error("the second header is not seen")
+	}
+}
+
+func TestFormatOverridesAccept(t *testing.T) {
+	for format, want := range map[string]bool{
+		"json": true, "application/json": true, "application/fhir+json": true, "application/fhir json": true, "text/json": true,
+		"application/fhir+json;fhirVersion=4.0": true, "application/fhir+json; fhirVersion=3.0": false,
+		"xml": false, "application/fhir+xml": false, "html": false, "ttl": false, "jsonx": false, "*/*": false,
+	} {
+		for _, accept := range []string{"application/fhir+xml", "application/fhir+json"} {
+			h := http.Header{"Accept": {accept}}
+			if got := acceptable(h, []search.Pair{{Name: "_format", Value: format}}) == nil; got != want {
+				t.Errorf("_format=%s with Accept: %s: %v, want %v", format, accept, got, want)
+			}
+		}
+	}
+	if acceptable(http.Header{"Accept": {"application/xml"}}, []search.Pair{{Name: "_format"}}) == nil {
+		t.Error("an empty _format overrides")
+	}
+}
+
+func TestFormatOverHTTP(t *testing.T) {
+	s := start(t, setup{})
+	put(t, s, "p1")
+	s.do(t, http.MethodGet, s.base+"/Patient/p1?_format=xml", "").want(t, 406, "not-supported")
+	s.do(t, http.MethodGet, s.base+"/Patient/p1?_format=application/fhir+json", "", "Accept", "text/xml").want(t, 200, "")
+	s.do(t, http.MethodPost, s.base+"/Patient/_search", url.Values{"_format": {"xml"}}.Encode(), "Content-Type", formType).want(t, 406, "not-supported")
+	a := s.do(t, http.MethodGet, s.base+"/Patient/p1", "", "Accept", "application/json").want(t, 200, "")
+	if a.header.Get("Content-Type") != contentType {
+		t.Errorf("Content-Type = %q", a.header.Get("Content-Type"))
+	}
+}
+
+func TestContentType(t *testing.T) {
+	s := start(t, setup{})
+	for _, c := range []struct {
+		name, contentType, encoding string
+		status                      int
+	}{
+		{"FHIR JSON", "application/fhir+json", "", 201},
+		{"FHIR JSON with charset", "application/fhir+json; charset=UTF-8", "", 201},
+		{"FHIR JSON, quoted charset", `application/fhir+json;charset="utf-8"`, "", 201},
+		{"FHIR JSON, version 4.0", "application/fhir+json; fhirVersion=4.0", "", 201},
+		{"JSON", "application/json", "", 201},
+		{"text JSON", "text/json", "", 201},
+		{"in capitals", "APPLICATION/FHIR+JSON", "", 201},
+		{"identity encoding", "application/fhir+json", "identity", 201},
+		{"none", "", "", 415},
+		{"FHIR XML", "application/fhir+xml", "", 415},
+		{"XML", "text/xml", "", 415},
+		{"plain text", "text/plain", "", 415},
+		{"form", formType, "", 415},
+		{"JSON Patch", "application/json-patch+json", "", 415},
+		{"latin-1", "application/fhir+json; charset=iso-8859-1", "", 415},
+		{"utf-16", "application/fhir+json; charset=utf-16", "", 415},
+		{"FHIR version 3.0", "application/fhir+json; fhirVersion=3.0", "", 415},
+		{"FHIR version 5.0", "application/fhir+json; fhirVersion=5.0", "", 415},
+		{"nonsense", "application/fhir+json; charset", "", 415},
+		{"gzip", "application/fhir+json", "gzip", 415},
+		{"two encodings", "application/fhir+json", "identity, gzip", 415},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			code := ""
+			if c.status == 415 {
+				code = "not-supported"
+			}
+			s.do(t, http.MethodPost, s.base+"/Patient", patient, "Content-Type", c.contentType, "Content-Encoding", c.encoding).want(t, c.status, code)
+		})
+	}
+}
+
+func TestPrettyChangesWhiteSpaceOnly(t *testing.T) {
+	s := start(t, setup{})
+	put(t, s, "p1")
+	plain := s.do(t, http.MethodGet, s.base+"/Patient/p1", "")
+	pretty := s.do(t, http.MethodGet, s.base+"/Patient/p1?_pretty=true", "")
+	if !strings.Contains(pretty.body, "\n  \"") || strings.Contains(plain.body, "\n") {
+		t.Fatalf("plain %q, pretty %q", plain.body, pretty.body)
+	}
+	if strings.Join(strings.Fields(pretty.body), "") != strings.ReplaceAll(plain.body, " ", "") {
+		t.Fatal("more than white space differs")
+	}
+}
+
+func TestPrefer(t *testing.T) {
+	for header, want := range map[string]preference{
+		"":                                 {},
+		"return=minimal":                   {returns: preferMinimal},
+		`return="minimal"`:                 {returns: preferMinimal},
+		"Return = Minimal":                 {returns: preferMinimal},
+		"return=OperationOutcome; foo=bar": {returns: preferOutcome},
+		"return=representation, handling=lenient": {returns: preferRepresentation, lenient: true},
+		"return=minimal, return=representation":   {returns: preferMinimal},
+		"return=everything":                       {},
+		"handling=strict, handling=lenient":       {},
+		"respond-async, wait=10,handling=lenient": {lenient: true},
+		"lenient": {},
+	} {
+		if got := preferences(http.Header{"Prefer": {header}}); got != want {
+			t.Errorf("Prefer: %s: %+v, want %+v", header, got, want)
+		}
+	}
+	if got := preferences(http.Header{"Prefer": {"return=minimal", "handling=lenient"}}); got != (preference{preferMinimal, true}) {
+		t.Errorf("two headers: %+v", got)
+	}
+}
+
+func FuzzAccept(f *testing.F) {
+	f.Add("application/fhir+json;q=0.5, */*;q=0.1", "application/fhir+json; charset=utf-8")
+	f.Add(",;=\"", "a/b;charset")
+	f.Fuzz(func(t *testing.T, accept, contentType string) {
+		h := http.Header{"Accept": {accept, fhirJSON}, "Content-Type": {contentType}}
+		_ = checkBody(h, true)
+		_ = checkBody(h, false)
+		refused := strings.Contains(accept, "/") || strings.Contains(accept, "*") || strings.Contains(accept, ";")
+		if !refused && acceptable(h, nil) != nil {
+			t.Errorf("FHIR JSON is named in full, and %q cannot take it back", accept)
+		}
+	})
+}

@@ -1,0 +1,84 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+)
+
+// The routes outside of the FHIR base. They are neither traced nor audited.
+const (
+	healthRoute  = "/healthz"
+	readyRoute   = "/readyz"
+	metricsRoute = "/metrics"
+)
+
+// routes is the whole surface. Wherever GET is, HEAD is too. The names after a handler
+// are the URL parameters that it takes besides _format and _pretty.
+func (a *api) routes() *gin.Engine {
+	r := gin.New()
+	r.RedirectTrailingSlash = false
+	r.RedirectFixedPath = false
+	r.HandleMethodNotAllowed = true
+	r.ForwardedByClientIP = false
+
+	around := a.around()
+	fhir := r.Group(a.path, around...)
+	get := func(path string, h gin.HandlerFunc) {
+		fhir.GET(path, h)
+		fhir.HEAD(path, h)
+	}
+
+	get("/metadata", a.handle(a.metadata, "mode"))
+	fhir.POST("", a.handle(a.process))
+	fhir.POST("/", a.handle(a.process))
+	get("/_history", a.handle(a.history, anyParameter))
+
+	get("/:type", a.handle(a.search, anyParameter))
+	fhir.POST("/:type", a.handle(a.create))
+	fhir.POST("/:type/_search", a.handle(a.search, anyParameter))
+	get("/:type/_history", a.handle(a.history, anyParameter))
+
+	get("/:type/:id", a.handle(a.read))
+	fhir.PUT("/:type/:id", a.handle(a.update))
+	fhir.DELETE("/:type/:id", a.handle(a.delete))
+	get("/:type/:id/_history", a.handle(a.history, anyParameter))
+	get("/:type/:id/_history/:version", a.handle(a.vread))
+
+	operations := r.Group("", a.identify, a.record, a.rescue)
+	operations.GET(healthRoute, a.health)
+	operations.HEAD(healthRoute, a.health)
+	operations.GET(readyRoute, a.ready)
+	operations.HEAD(readyRoute, a.ready)
+	if a.metrics != nil {
+		operations.GET(metricsRoute, gin.WrapH(a.metrics))
+		operations.HEAD(metricsRoute, gin.WrapH(a.metrics))
+	}
+
+	r.NoRoute(append(around, a.noRoute)...)
+	r.NoMethod(append(around, a.noMethod)...)
+	return r
+}
+
+// around is the chain that every FHIR request passes through, outermost first.
+func (a *api) around() gin.HandlersChain {
+	chain := gin.HandlersChain{a.identify, a.trace, a.measure, a.record, a.rescue}
+	return chain[:len(chain):len(chain)] // so that each append makes its own copy
+}
+
+func (a *api) noRoute(g *gin.Context) {
+	a.fail(g, errNoAddress)
+}
+
+// noMethod answers for an address that exists with other methods; gin has put those
+// into Allow.
+func (a *api) noMethod(g *gin.Context) {
+	h := g.Writer.Header()
+	h.Set("Allow", h.Get("Allow")+", "+http.MethodOptions)
+	if g.Request.Method == http.MethodOptions {
+		g.Status(http.StatusNoContent)
+		g.Writer.WriteHeaderNow()
+		return
+	}
+	a.fail(g, errNoMethod)
+}

@@ -1,0 +1,197 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"aftercare/fhir"
+
+	"github.com/gin-gonic/gin"
+)
+
+func TestAddresses(t *testing.T) {
+	s := start(t, setup{})
+	put(t, s, "p1")
+	for _, c := range []struct {
+		name, method, path string
+		status             int
+		code               string
+	}{
+		{"metadata", "GET", "/fhir/metadata", 200, ""},
+		{"metadata, mode=full", "GET", "/fhir/metadata?mode=full", 200, ""},
+		{"no TerminologyCapabilities", "GET", "/fhir/metadata?mode=terminology", 400, "not-supported"},
+		{"read", "GET", "/fhir/Patient/p1", 200, ""},
+		{"vread", "GET", "/fhir/Patient/p1/_history/1", 200, ""},
+		{"instance history", "GET", "/fhir/Patient/p1/_history", 200, ""},
+		{"type history", "GET", "/fhir/Patient/_history", 200, ""},
+		{"system history", "GET", "/fhir/_history", 200, ""},
+		{"search", "GET", "/fhir/Patient", 200, ""},
+		{"search of a read-only type", "GET", "/fhir/AuditEvent", 200, ""},
+		{"search by form without a form", "POST", "/fhir/Patient/_search", 200, ""},
+		{"search by form of a read-only type", "POST", "/fhir/AuditEvent/_search", 200, ""},
+		{"health", "GET", "/healthz", 200, ""},
+		{"ready", "GET", "/readyz", 200, ""},
+		{"metrics", "GET", "/metrics", 200, ""},
+
+		{"unknown id", "GET", "/fhir/Patient/nobody", 404, "not-found"},
+		{"unknown version", "GET", "/fhir/Patient/p1/_history/9", 404, "not-found"},
+		{"id with letters that ids lack", "GET", "/fhir/Patient/a_b", 404, "not-found"},
+		{"id that is too long", "GET", "/fhir/Patient/" + strings.Repeat("a", 65), 404, "not-found"},
+		{"unknown type", "GET", "/fhir/Prescription", 404, "not-supported"},
+		{"unknown type, read", "GET", "/fhir/Prescription/1", 404, "not-supported"},
+		{"unknown type, history", "GET", "/fhir/Prescription/_history", 404, "not-supported"},
+		{"unknown type, create", "POST", "/fhir/Prescription", 404, "not-supported"},
+		{"unknown type, search by form", "POST", "/fhir/Prescription/_search", 404, "not-supported"},
+		{"type in lower case", "GET", "/fhir/patient/p1", 404, "not-supported"},
+		{"metadata is no type", "GET", "/fhir/metadata/1", 404, "not-supported"},
+		{"_history is no type", "GET", "/fhir/_history/1", 404, "not-supported"},
+		{"unknown operation", "GET", "/fhir/Patient/$everything", 404, "not-supported"},
+		{"unknown operation, escaped", "GET", "/fhir/Patient/%24everything", 404, "not-supported"},
+		{"escaped slash is no segment", "GET", "/fhir/Patient/p1%2F_history", 404, "not-found"},
+		{"escaped slash before an id", "GET", "/fhir/Patient%2fp1", 404, ""},
+		{"slash at the end", "GET", "/fhir/Patient/p1/", 404, "not-found"},
+		{"two slashes", "GET", "/fhir//Patient", 404, ""},
+		{"climbing out", "GET", "/fhir/../healthz", 404, ""},
+		{"outside of the base", "GET", "/", 404, "not-found"},
+		{"the base's parent", "GET", "/favicon.ico", 404, "not-found"},
+
+		{"_search by GET", "GET", "/fhir/Patient/_search", 405, "not-supported"},
+		{"GET of the base", "GET", "/fhir", 405, "not-supported"},
+		{"POST to an instance", "POST", "/fhir/Patient/p1", 405, "not-supported"},
+		{"PATCH", "PATCH", "/fhir/Patient/p1", 405, "not-supported"},
+		{"conditional update", "PUT", "/fhir/Patient?identifier=1", 405, "not-supported"},
+		{"conditional delete", "DELETE", "/fhir/Patient?identifier=1", 405, "not-supported"},
+		{"method that HTTP lacks", "BREW", "/fhir/Patient/p1", 405, "not-supported"},
+		{"TRACE", "TRACE", "/fhir/Patient/p1", 405, "not-supported"},
+		{"POST of health", "POST", "/healthz", 405, "not-supported"},
+		{"create of a read-only type", "POST", "/fhir/AuditEvent", 405, "not-supported"},
+		{"update of a read-only type", "PUT", "/fhir/AuditEvent/1", 405, "not-supported"},
+		{"delete of a read-only type", "DELETE", "/fhir/AuditEvent/1", 405, "not-supported"},
+
+		{"update under an id that cannot be", "PUT", "/fhir/Patient/a_b", 400, "value"},
+		{"parameter that read does not take", "GET", "/fhir/Patient/p1?_elements=name", 400, "not-supported"},
+		{"parameter that delete does not take", "DELETE", "/fhir/Patient/p1?_cascade=true", 400, "not-supported"},
+		{"parameter that cannot be named", "GET", "/fhir/Patient/p1?A+B=1", 400, "not-supported"},
+		{"parameter that search does not know", "GET", "/fhir/Patient?colour=red", 400, "not-supported"},
+		{"parameter value that a history cannot read", "GET", "/fhir/Patient/p1/_history?_count=some", 400, "value"},
+		{"bad escape", "GET", "/fhir/Patient?name=%zz", 400, "invalid"},
+		{"text that is not UTF-8", "GET", "/fhir/Patient?name=%ff", 400, "invalid"},
+		{"NUL in text", "GET", "/fhir/Patient?name=%00", 400, "invalid"},
+		{"_pretty that is no boolean", "GET", "/fhir/Patient/p1?_pretty=yes", 400, "value"},
+		{"query that is too long", "GET", "/fhir/Patient?name=" + strings.Repeat("a", maxQuery), 400, "too-long"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := s.do(t, c.method, s.URL+c.path, "").want(t, c.status, c.code)
+			if c.status == http.StatusMethodNotAllowed && a.header.Get("Allow") == "" {
+				t.Error("405 without Allow")
+			}
+		})
+	}
+}
+
+func TestAllowNamesWhatIsOffered(t *testing.T) {
+	s := start(t, setup{})
+	for path, allow := range map[string]string{
+		"/Patient/p1": "DELETE, GET, HEAD, PUT", "/Patient": "GET, HEAD, POST", "": "POST", "/Patient/_search": "POST",
+	} {
+		for _, method := range []string{http.MethodPatch, http.MethodOptions} {
+			a := s.do(t, method, s.base+path, "")
+			for m := range strings.SplitSeq(allow, ", ") {
+				if !strings.Contains(a.header.Get("Allow"), m) {
+					t.Errorf("%s %s: Allow = %q lacks %s", method, path, a.header.Get("Allow"), m)
+				}
+			}
+			if want := map[string]int{http.MethodPatch: 405, http.MethodOptions: 204}[method]; a.status != want {
+				t.Errorf("%s %s: status %d, want %d", method, path, a.status, want)
+			}
+		}
+	}
+	for _, c := range []struct{ method, path, allow string }{
+		{http.MethodPut, "/AuditEvent/1", "GET, HEAD"}, {http.MethodPost, "/AuditEvent", "GET, HEAD"}, {http.MethodGet, "/Patient/_search", "POST"},
+	} {
+		if got := s.do(t, c.method, s.base+c.path, "").header.Get("Allow"); got != c.allow {
+			t.Errorf("%s %s: Allow = %q, want %q", c.method, c.path, got, c.allow)
+		}
+	}
+}
+
+func TestLenientHandlingIgnoresUnknownParameters(t *testing.T) {
+	s := start(t, setup{})
+	put(t, s, "p1")
+	s.do(t, http.MethodGet, s.base+"/Patient/p1?_elements=name", "", "Prefer", "handling=lenient").want(t, 200, "")
+	s.do(t, http.MethodGet, s.base+"/Patient?colour=red", "", "Prefer", "return=minimal, handling=lenient").want(t, 200, "")
+}
+
+// Every route that there is, or will be, must answer a hopeless request with an
+// OperationOutcome and a request id; server.do checks both.
+func TestEveryRouteAnswersErrorsAsOutcomes(t *testing.T) {
+	var routes gin.RoutesInfo
+	s := start(t, setup{routes: func(_ *api, e *gin.Engine) { routes = e.Routes() }})
+	s.breakStore()
+	if len(routes) < 20 {
+		t.Fatalf("only %d routes", len(routes))
+	}
+	for _, r := range routes {
+		t.Run(r.Method+" "+r.Path, func(t *testing.T) {
+			path := strings.NewReplacer(":type", "Patient", ":id", "p1", ":version", "1").Replace(r.Path)
+			body := ""
+			if r.Method == http.MethodPost || r.Method == http.MethodPut {
+				if !strings.HasSuffix(path, "_search") {
+					body = withID("p1")
+				}
+			}
+			a := s.do(t, r.Method, s.URL+path, body)
+			if !strings.HasPrefix(r.Path, "/fhir/") {
+				return
+			}
+			// Unacceptable formats are refused on each FHIR route, before the service.
+			if a := s.do(t, r.Method, s.URL+path, body, "Accept", "application/fhir+xml"); a.status != http.StatusNotAcceptable {
+				t.Errorf("Accept: xml gives %d", a.status)
+			}
+			if r.Path != "/fhir/metadata" && r.Path != "/fhir/" && a.status != http.StatusInternalServerError && a.status != http.StatusServiceUnavailable {
+				t.Errorf("with a broken store: %d %s", a.status, a.body)
+			}
+		})
+	}
+}
+
+func TestEachServedTypeIsReached(t *testing.T) {
+	s := start(t, setup{})
+	for _, typ := range fhir.ServedTypes() {
+		s.do(t, http.MethodGet, s.base+"/"+typ.Name+"/nobody", "").want(t, 404, "not-found")
+	}
+}
+
+func TestReadiness(t *testing.T) {
+	s := start(t, setup{})
+	s.breakStore()
+	a := s.do(t, http.MethodGet, s.URL+"/readyz", "").want(t, http.StatusServiceUnavailable, "transient")
+	if a.header.Get("Retry-After") != "1" {
+		t.Error("no Retry-After")
+	}
+	s.do(t, http.MethodGet, s.URL+"/healthz", "").want(t, http.StatusOK, "")
+}
+
+func TestMetricsRouteIsLeftOut(t *testing.T) {
+	s := start(t, setup{options: func(o *Options) { o.Metrics = nil }})
+	s.do(t, http.MethodGet, s.URL+"/metrics", "").want(t, http.StatusNotFound, "not-found")
+}
+
+func TestRequestID(t *testing.T) {
+	s := start(t, setup{options: func(o *Options) { o.NewID = func() string { return "made" } }})
+	for given, want := range map[string]string{
+		"":                      "made",
+		"abc-1.2_Z":             "abc-1.2_Z",
+		strings.Repeat("a", 64): strings.Repeat("a", 64),
+		strings.Repeat("a", 65): "made",
+		"a b":                   "made",
+		"a\"},{":                "made",
+	} {
+		for _, path := range []string{"/fhir/metadata", "/fhir/Nothing", "/nowhere", "/healthz", "/metrics"} {
+			if got := s.do(t, http.MethodGet, s.URL+path, "", "X-Request-Id", given).header.Get("X-Request-Id"); got != want {
+				t.Errorf("%s with %q: X-Request-Id = %q, want %q", path, given, got, want)
+			}
+		}
+	}
+}
