@@ -31,7 +31,7 @@ func (p *plan) activities() []*fhir.Node {
 		was := existing[s.id]
 		if was != nil && !replaceable(was) {
 			list = append(list, was)
-			p.keepTask(s)
+			p.keepTask(s.id)
 			continue
 		}
 		list = append(list, p.activity(s, was, performers, texts))
@@ -40,6 +40,7 @@ func (p *plan) activities() []*fhir.Node {
 	for _, a := range p.existing.Each("activity") {
 		if id := a.Str("id"); !prescribed[id] && (!replaceable(a) || !derived(a)) {
 			list = append(list, a)
+			p.keepTask(id)
 		}
 	}
 	return list

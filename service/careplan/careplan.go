@@ -12,6 +12,8 @@ type Engine struct {
 	terms     *terminology
 	protocols []*protocol
 	inputs    []string
+	// systems are the code systems of the codes that triggers name.
+	systems map[string]bool
 }
 
 // Inputs are the resource types that a derivation reads besides Patient, sorted: the

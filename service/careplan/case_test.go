@@ -98,6 +98,13 @@ func derive(t testing.TB, e *Engine, c Case) Result {
 	if err != nil {
 		t.Fatal(err)
 	}
+	seen := map[string]bool{}
+	for _, p := range r.Resources {
+		if seen[p.Type+"/"+p.ID] {
+			t.Fatalf("%s/%s is prescribed twice", p.Type, p.ID)
+		}
+		seen[p.Type+"/"+p.ID] = true
+	}
 	return r
 }
 

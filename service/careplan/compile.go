@@ -21,7 +21,7 @@ func Compile(definitions []*fhir.Node, zone *time.Location) (*Engine, error) {
 		small[i] = compacted(d)
 	}
 	definitions = small
-	c := &compiler{plans: map[string]*fhir.Node{}, activities: map[string]*activity{}, inputs: map[string]bool{}}
+	c := &compiler{plans: map[string]*fhir.Node{}, activities: map[string]*activity{}, inputs: map[string]bool{}, systems: map[string]bool{}}
 	c.terms = readTerminology(definitions, c.fail)
 	for _, code := range outcomes {
 		c.checkOutcome(code, outcomeSystem, "concept")
@@ -40,8 +40,11 @@ func Compile(definitions []*fhir.Node, zone *time.Location) (*Engine, error) {
 			c.activities[d.Str("url")] = c.activity(d)
 		}
 	}
+	if c.terms.sets[lateralitySet] == nil {
+		c.failAt(lateralitySet, "ValueSet", "is missing: sides could not be told apart")
+	}
 	nested := c.nested()
-	e := &Engine{zone: zone, terms: c.terms}
+	e := &Engine{zone: zone, terms: c.terms, systems: c.systems}
 	for _, d := range definitions {
 		if url := d.Str("url"); c.plans[url] == d && !nested[url] && d.Each("action", "trigger") != nil {
 			e.protocols = append(e.protocols, c.protocol(d))
@@ -63,6 +66,7 @@ type compiler struct {
 	plans      map[string]*fhir.Node
 	activities map[string]*activity
 	inputs     map[string]bool
+	systems    map[string]bool
 	errs       []error
 }
 
@@ -106,7 +110,7 @@ func canonical(d *fhir.Node) string {
 
 // protocol compiles the actions of a PlanDefinition that selects pathways.
 func (c *compiler) protocol(d *fhir.Node) *protocol {
-	p := &protocol{url: d.Str("url"), canonical: canonical(d), usage: d.Str("usage")}
+	p := &protocol{url: d.Str("url"), canonical: canonical(d), usage: d.Str("usage"), topics: d.Each("topic")}
 	for i, a := range d.Each("action") {
 		place := fmt.Sprintf("action[%d]", i)
 		c.members(d, place, a)

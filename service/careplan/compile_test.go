@@ -78,6 +78,8 @@ func TestCompileRefuses(t *testing.T) {
 		"an activity never dated":          {"ActivityDefinition/loading", `"timingTiming"`, `"extension_"`, "can never be dated"},
 		"a dosage":                         {"ActivityDefinition/oral-analgesia", `"kind":`, `"dosage": [], "kind":`, "dosage: is not supported"},
 		"a ValueSet by filter":             {"ValueSet/laterality", `"concept":`, `"filter":`, "only listed concepts"},
+		"no ValueSet of sides":             {"ValueSet/laterality", "ValueSet/laterality", "ValueSet/sides", "sides could not be told apart"},
+		"a plan without a url":             {umbrella, `"url": "https://aftercare.example/fhir/PlanDefinition`, `"usage_": "https://aftercare.example/fhir/PlanDefinition`, "url: is missing"},
 		"a ConceptMap without a source":    {"ConceptMap/body-sites", `"source":`, `"note":`, "source and target"},
 		"an outcome without words":         {"CodeSystem/outcome", `"code": "not-triggered"`, `"code": "x"`, `outcome "not-triggered"`},
 	} {

@@ -12,7 +12,7 @@ import (
 // function of the case: the order of Inputs and Existing does not matter. An error means
 // that the case itself is malformed, not that a protocol could not be applied.
 func (e *Engine) Derive(c Case) (Result, error) {
-	if ref := fhir.ParseReference(c.Subject, ""); ref.Type != "Patient" {
+	if ref := fhir.ParseReference(c.Subject, ""); ref.Type != SubjectType {
 		return Result{}, fmt.Errorf("careplan: the subject must be a reference Patient/id")
 	}
 	for _, s := range append(append([]Source{}, c.Inputs...), c.Existing...) {
@@ -203,9 +203,8 @@ func (p *procedure) operations(seen []*procedure) []*procedure {
 	return found
 }
 
-// known reports that a code is one of the protocol's own for procedures.
+// known reports that a code is in a code system that triggers use: the Procedure may have
+// been meant to be part of an operation.
 func (e *Engine) known(codes []coding) bool {
-	return anyCoding(codes, func(c coding) bool {
-		return c.System == fhir.Canonical+"/CodeSystem/osseointegration" && e.terms.concepts[c] != nil
-	})
+	return anyCoding(codes, func(c coding) bool { return e.systems[c.System] && e.terms.concepts[c] != nil })
 }

@@ -27,9 +27,9 @@ func TestSingleStageCatalogue(t *testing.T) {
 		"staples-partial 2026-03-23",
 		"staples-complete 2026-03-30",
 		"osseointegration 2026-04-13 to 2026-06-02",
-		"loading Undated: when released by a clinician",
-		"rehabilitation Undated: after the change to pain relief by mouth",
-		"prosthesis-fitting Undated: after discharge",
+		"loading Undated: once a clinician has released it",
+		"rehabilitation Undated: when pain relief is taken by mouth",
+		"prosthesis-fitting Undated: once the patient has left hospital",
 		"dualcone-maintenance Undated: at an interval that the rehabilitation team sets",
 		"watch-enthesopathy 2026-06-02 to 2026-09-02",
 	}
@@ -96,13 +96,13 @@ func TestWindows(t *testing.T) {
 			[]string{op("a", "stage-1", "2026-03-02", "")},
 			map[string]string{
 				"stage-1.staples-partial": "2026-03-23", "stage-2.staples-partial": "Undated: after stage 2; 3 weeks after the operation",
-				"loading": "Undated: after stage 2; when released by a clinician", "osseointegration": "2026-04-13 to 2026-06-02", "staples-partial": "",
+				"loading": "Undated: after stage 2; once a clinician has released it", "osseointegration": "2026-04-13 to 2026-06-02", "staples-partial": "",
 			},
 		},
 		"stage 2 alone leaves what counts from insertion undated": {
 			[]string{op("b", "stage-2", "2026-08-03", "")},
 			map[string]string{
-				"stage-1.staples-partial": "", "stage-2.staples-partial": "2026-08-24", "loading": "Undated: when released by a clinician",
+				"stage-1.staples-partial": "", "stage-2.staples-partial": "2026-08-24", "loading": "Undated: once a clinician has released it",
 				"osseointegration": "Undated: the date of stage 1 is not known; 6 weeks to 3 months after stage 1",
 			},
 		},
@@ -120,6 +120,10 @@ func TestWindows(t *testing.T) {
 		"a pump that is recorded is in the plan": {
 			[]string{op("a", "single-stage", "2026-01-31", ""), `{"resourceType":"Procedure","id":"pump","status":"completed","code":{"coding":[{"system":"http://snomed.info/sct","code":"241716000"}]},"partOf":[{"reference":"Procedure/a/_history/2"}]}`},
 			map[string]string{"pca": "from 2026-01-31", "local-anaesthetic-infusion": "", "oral-analgesia": ""},
+		},
+		"a date after the year 9999 cannot be written": {
+			[]string{op("a", "single-stage", "9999-12-30", "")},
+			map[string]string{"pain-assessment-day-1": "9999-12-31", "staples-partial": "Undated: the rules leave no day; 3 weeks after the operation"},
 		},
 		"two records of one operation agree": {
 			[]string{op("a", "single-stage", "2026-03-02", ""), op("b", "single-stage", "2026-03-02T10:00:00Z", "")},
@@ -242,6 +246,13 @@ func TestGrouping(t *testing.T) {
 		"a part of an operation that waits": {
 			[]string{op("a", "single-stage", "2026-03-02", `"note":[]`), op("t", "tmr", "2026-03-02", of("a"))}, nil, []string{"no-body-site", "component-waiting"},
 		},
+		"a removal that is planned asks for nothing yet": {
+			[]string{strings.Replace(op("z", "removal", "2026-09-02", ""), "completed", "preparation", 1)}, nil, []string{"planned"},
+		},
+		"two dates for one operation: a draft": {
+			[]string{op("a", "single-stage", "2026-03-02", ""), op("b", "single-stage", "2026-03-03", "")},
+			[]string{"left femur draft"}, []string{"operations-conflict"},
+		},
 		"a fact without an operation": {
 			[]string{op("t", "tmr", "2026-03-02", "")}, nil, []string{"component-not-linked"},
 		},
@@ -255,6 +266,9 @@ func TestGrouping(t *testing.T) {
 			slices.Sort(titles)
 			if !slices.Equal(titles, c.titles) {
 				t.Errorf("plans %q", titles)
+			}
+			if got := slices.Contains(codesTold(r), "review-needed"); got != slices.Contains(c.told, "review-needed") {
+				t.Errorf("review needed: %v", got)
 			}
 			for _, code := range c.told {
 				if !slices.Contains(codesTold(r), code) {
@@ -327,6 +341,78 @@ func TestTasks(t *testing.T) {
 	})
 }
 
+func TestBasisAndDefinitions(t *testing.T) {
+	c := readBundle(t, "../../testdata/surgery/single-stage-tmr-humerus-right.json")
+	for _, p := range derive(t, builtIn(t), c).Resources {
+		kinds := map[string]int{}
+		for _, s := range p.Basis {
+			kinds[s.Type]++
+		}
+		if kinds["Procedure"] != 3 || kinds["Device"] != 1 || kinds["Patient"] != 1 {
+			t.Errorf("the %s rests on %v", p.Type, kinds)
+		}
+		want := []string{
+			"https://aftercare.example/fhir/PlanDefinition/osseointegration-aftercare-single-stage|1.0.0",
+			"https://aftercare.example/fhir/PlanDefinition/osseointegration-aftercare|1.0.0",
+			"https://aftercare.example/fhir/PlanDefinition/osseointegration-wound-care|1.0.0",
+		}
+		if !slices.Equal(p.Definitions, want) {
+			t.Errorf("the %s follows %v", p.Type, p.Definitions)
+		}
+	}
+}
+
+// planIDOfLeft was written down once.
+const planIDOfLeft = "c7fae431-f7e2-5820-acde-4948a3e2ac7b"
+
+func TestIdentity(t *testing.T) {
+	left := site{bone: coding{System: "s", Code: "femur"}, side: coding{System: "s", Code: "left"}}
+	none := site{bone: left.bone}
+	seen := map[string]string{}
+	for name, id := range map[string]string{
+		"left": planID("Patient/p", left, "u", 1), "no side": planID("Patient/p", none, "u", 1),
+		"another patient": planID("Patient/q", left, "u", 1), "another protocol": planID("Patient/p", left, "v", 1),
+		"the second anchor": planID("Patient/p", left, "u", 2),
+	} {
+		if other, twice := seen[id]; twice {
+			t.Errorf("%s and %s have one identity", name, other)
+		}
+		seen[id] = name
+		if strings.Contains(id, "femur") || len(id) != 36 || id[14] != '5' {
+			t.Errorf("%s is %s, not a version 5 UUID", name, id)
+		}
+	}
+	if hashID("ab", "c") == hashID("a", "bc") {
+		t.Error("the parts run together")
+	}
+	// The identity is stored: it must never change.
+	if got := planID("Patient/p", left, "u", 1); got != planIDOfLeft {
+		t.Errorf("the identity changed to %s", got)
+	}
+}
+
+func TestOneEngineServesManyAtOnce(t *testing.T) {
+	e := builtIn(t)
+	c := readBundle(t, "../../testdata/surgery/two-stage-femur-right.json")
+	want := derive(t, e, c)
+	results := make(chan Result)
+	for range 8 {
+		go func() {
+			r, err := e.Derive(c)
+			if err != nil {
+				t.Error(err)
+			}
+			results <- r
+		}()
+	}
+	for range 8 {
+		r := <-results
+		if !slices.EqualFunc(r.Resources, want.Resources, func(a, b Prescribed) bool { return bytes.Equal(a.Body, b.Body) }) {
+			t.Error("another result")
+		}
+	}
+}
+
 func TestMalformedCaseIsAnError(t *testing.T) {
 	e := builtIn(t)
 	for _, c := range []Case{{}, {Subject: "Practitioner/x"}, {Subject: "Patient/x", Inputs: []Source{{Type: "Procedure", ID: "y"}}}} {
@@ -394,6 +480,35 @@ func TestFailingConditionKeepsTheActivity(t *testing.T) {
 	r := derive(t, e, caseOf(t, op("a", "single-stage", "2026-03-02", "")))
 	if _, in := dates(plan1(t, r))["watch-neuroma"]; !in || !slices.Contains(codesTold(r), "condition-failed") {
 		t.Errorf("told %v", codesTold(r))
+	}
+}
+
+// Around an activity that nobody can say about, a "no" is a "no".
+func TestOuterConditionRules(t *testing.T) {
+	e := builtIn(t)
+	condition1 := func(text string) condition {
+		x, err := path.Compile(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return condition{expression: x}
+	}
+	for _, s := range e.protocols[0].pathways[0].steps {
+		if s.id == "loading" {
+			s.level = &level{parent: s.level, conditions: []condition{condition1("false")}}
+			s.level = &level{parent: s.level, conditions: []condition{condition1("{}")}}
+		}
+	}
+	if _, in := dates(plan1(t, derive(t, e, caseOf(t, op("a", "single-stage", "2026-03-02", "")))))["loading"]; in {
+		t.Error("it is in the plan")
+	}
+}
+
+func TestOperationsAreListedByDate(t *testing.T) {
+	plan := plan1(t, derive(t, builtIn(t), caseOf(t, op("z", "stage-1", "2026-03-02", ""), op("a", "stage-2", "2026-08-03", ""))))
+	info := plan.Each("supportingInfo", "reference")
+	if len(info) != 2 || info[0].Text != "Procedure/z" {
+		t.Errorf("got %v", info)
 	}
 }
 

@@ -79,7 +79,9 @@ func (p *plan) goal(g *goal, id string) {
 			}
 		}
 		if t.due != nil && start.dated {
-			target.set("dueDate", formatDate(t.due.from(start.window.Start, 1)))
+			if due := t.due.from(start.window.Start, 1); (window{due, due}).writable() {
+				target.set("dueDate", formatDate(due))
+			}
 		}
 		target.arrange([]string{"extension", "measure"})
 		if len(target) > 0 {

@@ -118,6 +118,20 @@ func TestMerge(t *testing.T) {
 			t.Error("a begun activity is gone")
 		}
 	})
+	for _, status := range []string{"completed", "revoked", "entered-in-error"} {
+		t.Run("a plan that a person has "+status+" stays as it was", func(t *testing.T) {
+			c := edit(t, running(t, e, single), "CarePlan", `"status":"active"`, `"status":"`+status+`"`)
+			r := derive(t, e, replaceInput(t, c, moved))
+			for _, s := range c.Existing {
+				if s.Type == "CarePlan" && !sameContent(t, s.Node.Raw, plan1(t, r).Raw) {
+					t.Errorf("it became %s", plan1(t, r).Raw)
+				}
+			}
+			if len(only(t, r, "Task")) != 0 {
+				t.Error("its Tasks were touched")
+			}
+		})
+	}
 	for _, status := range []string{"completed", "revoked", "on-hold"} {
 		t.Run("a person's "+status+" is not undone", func(t *testing.T) {
 			c := edit(t, running(t, e, single), "CarePlan", `"status":"active"`, `"status":"`+status+`"`)
@@ -126,6 +140,24 @@ func TestMerge(t *testing.T) {
 			}
 		})
 	}
+	t.Run("the Task of a begun activity outlives the prescription", func(t *testing.T) {
+		two := op("a", "stage-1", "2026-03-02", "")
+		c := running(t, e, single)
+		c = edit(t, c, "CarePlan", startPartial, strings.Replace(startPartial, "not-started", "in-progress", 1))
+		r := derive(t, e, replaceInput(t, c, two))
+		got := map[string]string{}
+		for _, task := range only(t, r, "Task") {
+			_, id, _ := strings.Cut(identifierIn(task, activitySystem), "#")
+			got[id] = task.Str("status")
+		}
+		want := map[string]string{"staples-partial": "requested", "staples-complete": "cancelled", "stage-1.staples-partial": "requested", "stage-1.staples-complete": "requested"}
+		if !maps.Equal(got, want) {
+			t.Errorf("got %v", got)
+		}
+		if find(plan1(t, r), "staples-partial") == nil {
+			t.Error("the begun activity is gone")
+		}
+	})
 	t.Run("created and authoredOn are kept", func(t *testing.T) {
 		c := running(t, e, single)
 		c.At = c.At.AddDate(1, 0, 0)
@@ -169,6 +201,34 @@ func TestMerge(t *testing.T) {
 		want := map[string]string{"Osseointegration aftercare, left femur": "revoked", "Osseointegration aftercare, right femur": "active"}
 		if !maps.Equal(got, want) {
 			t.Errorf("got %v", got)
+		}
+	})
+	t.Run("an issue that somebody dismissed stays dismissed", func(t *testing.T) {
+		c := edit(t, running(t, e, op("a", "single-stage", "2026-03", "")), "DetectedIssue", `"status":"final"`, `"status":"cancelled","mitigation":[{"action":{"text":"known"}}]`)
+		issue := only(t, derive(t, e, c), "DetectedIssue")[0]
+		if issue.Str("status") != "cancelled" || issue.Get("mitigation") == nil {
+			t.Errorf("got %s", issue.Raw)
+		}
+	})
+	t.Run("another GP takes over what has not started", func(t *testing.T) {
+		c := caseOf(t, single)
+		gp := func(id string) *Source {
+			s := source(t, `{"resourceType":"Patient","id":"p","generalPractitioner":[{"display":"old words"},{"reference":"Organization/`+id+`"}]}`)
+			return &s
+		}
+		c.Patient = gp("one")
+		c = stored(t, c, derive(t, e, c))
+		c.Patient = gp("two")
+		r := derive(t, e, c)
+		if got := only(t, r, "Task")[0].Str("owner", "reference"); got != "Organization/two" {
+			t.Errorf("the owner is %s", got)
+		}
+		if got := find(plan1(t, r), "staples-partial").Each("detail", "performer", "reference"); len(got) != 1 || got[0].Text != "Organization/two" {
+			t.Errorf("the performers are %v", got)
+		}
+		c.Patient = &Source{Type: "Patient", ID: "p", Node: parse(t, `{"resourceType":"Patient","id":"p"}`)}
+		if owner := only(t, derive(t, e, c), "Task")[0].Get("owner"); owner != nil {
+			t.Errorf("the owner is still %s", owner.Raw)
 		}
 	})
 	t.Run("meta that others set is kept", func(t *testing.T) {
@@ -226,6 +286,27 @@ func TestStatusOfTheOperation(t *testing.T) {
 		r := derive(t, e, replaceInput(t, c, strings.Replace(single, `"completed"`, `"entered-in-error"`, 1)))
 		if got := plan1(t, r).Str("status"); got != "entered-in-error" {
 			t.Errorf("got %s", got)
+		}
+	})
+	t.Run("one closing after another", func(t *testing.T) {
+		c := running(t, e, single)
+		for _, status := range []string{"not-done", "on-hold", "entered-in-error", "not-done"} {
+			c = replaceInput(t, c, strings.Replace(single, `"completed"`, `"`+status+`"`, 1))
+			c = stored(t, c, derive(t, e, c))
+		}
+		plan := plan1(t, derive(t, e, c))
+		if plan.Str("status") != "revoked" || find(plan, "staples-partial").Str("detail", "status") != "cancelled" {
+			t.Errorf("got %s", plan.Raw)
+		}
+	})
+	t.Run("a plan of definitions that are not loaded is left alone", func(t *testing.T) {
+		c := running(t, e, single)
+		for i, s := range c.Existing {
+			c.Existing[i].Node = parse(t, strings.ReplaceAll(string(s.Node.Raw), "PlanDefinition/osseointegration-aftercare", "PlanDefinition/another"))
+		}
+		c.Inputs = nil
+		if r := derive(t, e, c); len(r.Resources) != 0 {
+			t.Errorf("got %s", r.Resources[0].Body)
 		}
 	})
 	t.Run("the record gone: the plan is revoked", func(t *testing.T) {

@@ -175,16 +175,14 @@ func ownFirst(own any, existing []*fhir.Node, ours func(*fhir.Node) bool) []raw 
 	return list
 }
 
-var (
-	planCategory   = concept{Coding: []coding{{"http://snomed.info/sct", "734163000", "Care plan"}}}
-	assessCategory = concept{Coding: []coding{{"http://hl7.org/fhir/us/core/CodeSystem/careplan-category", "assess-plan", ""}}}
-)
-
+// categories are the topics of the protocol, and what others have added.
 func (p *plan) categories() []raw {
-	list := []raw{{&fhir.Node{Raw: encode(planCategory)}}, {&fhir.Node{Raw: encode(assessCategory)}}}
+	list := raws(p.protocol.topics)
 	for _, n := range p.existing.Each("category") {
-		ours := anyCoding(codingsAt(n, "coding"), func(c coding) bool {
-			return c.key() == planCategory.Coding[0].key() || c.key() == assessCategory.Coding[0].key()
+		ours := slices.ContainsFunc(p.protocol.topics, func(topic *fhir.Node) bool {
+			return anyCoding(codingsAt(n, "coding"), func(c coding) bool {
+				return slices.ContainsFunc(codingsAt(topic, "coding"), func(o coding) bool { return o.key() == c.key() })
+			})
 		})
 		if !ours {
 			list = append(list, raw{n})
@@ -267,7 +265,7 @@ func (p *plan) supportingInfo() []raw {
 	var list []raw
 	seen := map[string]bool{}
 	for _, s := range p.basis() {
-		if s.Type != "Patient" {
+		if s.Type != SubjectType {
 			seen[s.ref()] = true
 			list = append(list, raw{&fhir.Node{Raw: encode(reference{Reference: s.ref()})}})
 		}

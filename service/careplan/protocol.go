@@ -8,8 +8,10 @@ import (
 // protocol is a PlanDefinition that no other nests: it selects a pathway for each site.
 type protocol struct {
 	url, canonical, usage string
-	pathways              []*pathway
-	reviews               []review
+	// topics become the categories of the plan.
+	topics   []*fhir.Node
+	pathways []*pathway
+	reviews  []review
 	// sites is the ValueSet of the trigger's filter on bodySite.
 	sites *valueSet
 }

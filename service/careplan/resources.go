@@ -11,7 +11,7 @@ import (
 const instantLayout = "2006-01-02T15:04:05Z07:00"
 
 // software is the author of what is derived, a Device among the definitions.
-var software = reference{Reference: "Device/aftercare-software"}
+var software = reference{Reference: Software}
 
 // statusExtension holds the status that the engine last gave a resource. Where the status
 // differs, a person has changed it, and their choice stands.

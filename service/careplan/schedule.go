@@ -112,7 +112,7 @@ func (p *plan) resolve(s *step) schedule {
 	switch {
 	case !result.dated:
 		result.window = window{}
-	case result.window.empty():
+	case result.window.empty() || !result.window.writable():
 		p.tellOnce("window-empty")
 		return schedule{waits: []string{p.d.engine.terms.outcome("window-empty").display}}
 	case s.activity != nil && s.activity.waits != "":

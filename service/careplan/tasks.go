@@ -4,15 +4,16 @@ import (
 	"aftercare/fhir"
 )
 
-func (p *plan) existingTask(s *step) (key string, was Source, exists bool) {
-	key = p.key + "#" + s.id
+// existingTask is the Task of an activity, by the element id of the activity.
+func (p *plan) existingTask(id string) (key string, was Source, exists bool) {
+	key = p.key + "#" + id
 	was, exists = p.d.records.existing[existingKey{"Task", activitySystem, key}]
 	return key, was, exists
 }
 
 // keepTask leaves the Task of an activity that somebody has begun as it is.
-func (p *plan) keepTask(s *step) {
-	if _, was, exists := p.existingTask(s); exists {
+func (p *plan) keepTask(id string) {
+	if _, was, exists := p.existingTask(id); exists {
 		p.d.emit("Task", was.ID, members(was.Node), nil, nil)
 	}
 }
@@ -24,7 +25,7 @@ func (p *plan) task(s *step, performers []raw, owner *fhir.Node) {
 	if !s.task || !schedule.dated {
 		return
 	}
-	key, was, exists := p.existingTask(s)
+	key, was, exists := p.existingTask(s.id)
 	id := hashID(p.key, "task", s.id)
 	authored := p.d.records.At.Format(instantLayout)
 	if exists {

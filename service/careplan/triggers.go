@@ -91,6 +91,7 @@ func (c *compiler) filter(d *fhir.Node, place string, n *fhir.Node) filter {
 	}
 	for _, code := range n.Each("code") {
 		f.codes[codingOf(code).key()] = true
+		c.systems[code.Str("system")] = true
 	}
 	if url := n.Str("valueSet"); url != "" {
 		if f.set = c.terms.sets[url]; f.set == nil {

@@ -13,6 +13,11 @@ func (w window) closed() bool { return !w.Start.IsZero() && !w.End.IsZero() }
 // empty reports that no day is in w.
 func (w window) empty() bool { return w.closed() && w.End.Before(w.Start) }
 
+// writable reports that FHIR can write the dates of w, which have four-digit years.
+func (w window) writable() bool {
+	return w.Start.Year() >= 1 && w.Start.Year() <= 9999 && w.End.Year() >= 1 && w.End.Year() <= 9999
+}
+
 // singleDay reports that exactly one day is in w.
 func (w window) singleDay() bool { return w.closed() && w.Start.Equal(w.End) }
 
