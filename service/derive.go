@@ -104,7 +104,7 @@ func (s *Service) derive(ctx context.Context, tx *store.Tx, touched patients, ou
 
 // patientCase gathers all that a derivation reads.
 func (s *Service) patientCase(ctx context.Context, tx *store.Tx, id string, at time.Time) (careplan.Case, error) {
-	c := careplan.Case{Subject: careplan.SubjectType + "/" + id, At: at}
+	c := careplan.Case{Base: s.baseURL, Subject: careplan.SubjectType + "/" + id, At: at}
 	patient, err := tx.Get(ctx, careplan.SubjectType, id)
 	switch {
 	case err == nil && !patient.Deleted:

@@ -43,6 +43,9 @@ func (s Source) ref() string { return s.Type + "/" + s.ID }
 
 // Case is all that is recorded of one patient.
 type Case struct {
+	// Base is the public FHIR base without a trailing slash: references to it are to
+	// resources of this server.
+	Base string
 	// Subject is the reference "Patient/x".
 	Subject string
 	// Patient is nil where the patient is not known here.

@@ -179,6 +179,8 @@ func (d *derivation) otherProcedures() {
 			code = "component-not-completed"
 		case len(operations) > 0 && planRef == "":
 			code = "component-waiting"
+		case len(operations) > 0 && p.assumed:
+			code = "component-assumed"
 		case len(operations) > 0:
 			code = "component"
 		case d.engine.known(p.codes):

@@ -72,8 +72,16 @@ func TestWindows(t *testing.T) {
 			[]string{op("a", "single-stage", "2026-01-31", ""), strings.Replace(part("t", "tmr", "a"), "completed", "preparation", 1)},
 			map[string]string{"watch-phantom-after-tmr": ""},
 		},
-		"reinnervation without partOf does not count": {
+		"reinnervation of another day without partOf does not count": {
+			[]string{op("a", "single-stage", "2026-01-31", ""), op("t", "tmr", "2026-02-01", "")},
+			map[string]string{"watch-phantom-after-tmr": ""},
+		},
+		"reinnervation of the same day counts without partOf": {
 			[]string{op("a", "single-stage", "2026-01-31", ""), op("t", "tmr", "2026-01-31", "")},
+			map[string]string{"watch-phantom-after-tmr": "2026-01-31 to 2026-07-31"},
+		},
+		"reinnervation of the same day on the other side does not count": {
+			[]string{op("a", "single-stage", "2026-01-31", femurLeft), op("t", "tmr", "2026-01-31", femurRight)},
 			map[string]string{"watch-phantom-after-tmr": ""},
 		},
 		"reinnervation in stage 2 is dated from stage 2": {
@@ -252,6 +260,14 @@ func TestGrouping(t *testing.T) {
 		"two dates for one operation: a draft": {
 			[]string{op("a", "single-stage", "2026-03-02", ""), op("b", "single-stage", "2026-03-03", "")},
 			[]string{"left femur draft"}, []string{"operations-conflict"},
+		},
+		"a fact beside two operations of its day": {
+			[]string{op("a", "single-stage", "2026-03-02", femurLeft), op("b", "single-stage", "2026-03-02", femurRight), op("t", "tmr", "2026-03-02", `"note":[{"text":"x"}]`)},
+			[]string{"left femur active", "right femur active"}, []string{"component-not-linked", "plan", "plan"},
+		},
+		"a fact beside the operation of its day": {
+			[]string{op("a", "single-stage", "2026-03-02", ""), op("t", "tmr", "2026-03-02", "")},
+			[]string{"left femur active"}, []string{"plan", "component-assumed"},
 		},
 		"a fact without an operation": {
 			[]string{op("t", "tmr", "2026-03-02", "")}, nil, []string{"component-not-linked"},

@@ -35,12 +35,40 @@ func (e *Engine) operations(r *records, p *protocol) []*procedure {
 		}
 	}
 	for _, op := range found {
+		op.site = e.siteOf(r, op.Node, p.sites)
+	}
+	e.assumeParts(r, p, found)
+	for _, op := range found {
 		op.components, op.waits, op.claimed = nil, "", true
 		op.addComponents(op, found)
 		op.facts = e.factsOf(op)
-		op.site = e.siteOf(r, op.Node, p.sites)
 	}
 	return found
+}
+
+// assumeParts links the Procedures that name no operation in partOf but have a code of
+// the protocols: a feed may send them beside the operation, in the same message. Such a
+// Procedure counts as part of the operation of the same day, if there is only one and its
+// site, where stated, is the same.
+func (e *Engine) assumeParts(r *records, p *protocol, operations []*procedure) {
+	for _, proc := range r.procedures {
+		if proc.assumed || proc.day.IsZero() || len(proc.Node.Each("partOf")) > 0 ||
+			slices.Contains(operations, proc) || !e.known(proc.codes) {
+			continue
+		}
+		own := e.siteOf(r, proc.Node, p.sites)
+		var same []*procedure
+		for _, op := range operations {
+			if op.day.Equal(proc.day) && !own.contradicts(op.site) {
+				same = append(same, op)
+			}
+		}
+		if len(same) == 1 {
+			proc.assumed = true
+			proc.parents = append(proc.parents, same[0])
+			same[0].parts = append(same[0].parts, proc)
+		}
+	}
 }
 
 // addComponents gathers the completed Procedures that are part of op, and their parts.

@@ -122,7 +122,7 @@ func (p *plan) keepStatus(status string) string {
 // gather collects the devices and body structures of an operation.
 func (p *plan) gather(op *procedure) {
 	for _, ref := range op.Node.Each("focalDevice", "manipulated", "reference") {
-		if s, ok := p.d.records.byRef[localRef(ref.Text)]; ok {
+		if s, ok := p.d.records.byRef[p.d.records.localRef(ref.Text)]; ok {
 			p.devices = appendSource(p.devices, s)
 		}
 	}

@@ -39,6 +39,8 @@ type procedure struct {
 	components []*procedure
 	// planRef is the care plan of an operation, "" when it has none.
 	planRef string
+	// assumed: it is taken for a part of an operation that it does not name.
+	assumed bool
 	// claimed: a notice tells about it.
 	claimed bool
 }
@@ -59,7 +61,7 @@ func (e *Engine) read(c Case) *records {
 	}
 	for _, p := range r.procedures {
 		for _, parent := range p.Node.Each("partOf", "reference") {
-			if q := r.byID[localRef(parent.Text)]; q != nil && q != p {
+			if q := r.byID[r.localRef(parent.Text)]; q != nil && q != p {
 				p.parents = append(p.parents, q)
 				q.parts = append(q.parts, p)
 			}
@@ -76,8 +78,8 @@ func (e *Engine) read(c Case) *records {
 }
 
 // localRef is a reference without the version it may name.
-func localRef(s string) string {
-	if ref := fhir.ParseReference(s, ""); ref.Local() {
+func (r *records) localRef(s string) string {
+	if ref := fhir.ParseReference(s, r.Base); ref.Local() {
 		return ref.Type + "/" + ref.ID
 	}
 	return s

@@ -32,7 +32,7 @@ func (e *Engine) siteOf(r *records, n *fhir.Node, eligible *valueSet) site {
 		}
 		ref := x.Str("valueReference", "reference")
 		structure := contained(n, ref)
-		if src, ok := r.byRef[localRef(ref)]; ok {
+		if src, ok := r.byRef[r.localRef(ref)]; ok {
 			structure = src.Node
 			s.structures = append(s.structures, src)
 		}
@@ -57,6 +57,12 @@ func (e *Engine) siteOf(r *records, n *fhir.Node, eligible *valueSet) site {
 		}
 	}
 	return s
+}
+
+// contradicts reports whether both sites are stated and differ.
+func (s site) contradicts(o site) bool {
+	differ := func(a, b coding) bool { return a != coding{} && b != coding{} && a != b }
+	return differ(s.bone, o.bone) || differ(s.side, o.side)
 }
 
 func contained(n *fhir.Node, ref string) *fhir.Node {

@@ -162,7 +162,7 @@ func (t *terminology) outcome(code string) outcome {
 // outcomes are the codes that the engine itself can give. Compile refuses a CodeSystem
 // that lacks one.
 var outcomes = []string{
-	"plan", "component", "component-not-completed", "component-waiting", "component-not-linked", "not-triggered", "planned",
+	"plan", "component", "component-not-completed", "component-waiting", "component-not-linked", "component-assumed", "not-triggered", "planned",
 	"not-completed", "not-done", "entered-in-error", "on-hold", "date-not-exact", "no-body-site",
 	"site-not-eligible", "site-ambiguous", "site-conflict", "side-not-recorded", "side-conflict",
 	"operations-conflict", "stage-order", "window-empty", "assumed", "condition-failed",
