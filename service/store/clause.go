@@ -22,6 +22,10 @@ func (s *statement) arg(v any) string {
 	return "$" + strconv.Itoa(len(s.args))
 }
 
+// limit adds a number of rows. SQLite plans a statement anew for each value of a placeholder
+// that is a limit by itself; one that is part of a sum it leaves alone.
+func (s *statement) limit(n int) string { return s.arg(n) + " + 0" }
+
 // alias makes a name for a table.
 func (s *statement) alias() string {
 	s.names++

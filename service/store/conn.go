@@ -14,6 +14,8 @@ type conn struct {
 	// broken is set once the engine could not go on. It may have undone the transaction by
 	// itself, and a statement after that would stand alone; so none is run.
 	broken error
+	// changes counts the statements that may have changed something.
+	changes int
 }
 
 // statementLimit bounds the statements that a connection keeps: their texts are many, since a
@@ -75,6 +77,7 @@ func (c *conn) exec(ctx context.Context, text string, args ...any) error {
 	if err != nil {
 		return err
 	}
+	c.changes++
 	_, err = s.ExecContext(ctx, args...)
 	return err
 }

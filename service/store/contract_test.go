@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,40 +23,41 @@ import (
 // again when it is called again.
 func contract(t *testing.T, fresh func(t testing.TB) (open func() *Store)) {
 	for name, check := range map[string]func(*testing.T, func() *Store){
-		"versions count up and are kept":           versionsAreKept,
-		"deletion is a version":                    deletionIsAVersion,
-		"time never goes back":                     timeNeverGoesBack,
-		"what never was is not found":              nothingIsNotFound,
-		"odd content is kept":                      oddContentIsKept,
-		"bad input is refused":                     badInputIsRefused,
-		"one of many conditional creates wins":     conditionalCreate,
-		"concurrent updates lose nothing":          concurrentUpdates,
-		"a rollback leaves nothing":                rollbackLeavesNothing,
-		"a failure does not hurt its neighbours":   neighboursAreSafe,
-		"a panic is an error":                      panicIsAnError,
-		"a test that stops does not stop the rest": goexitIsSurvived,
-		"cancelled while queued is not run":        cancelledInQueue,
-		"cancelled while running is finished":      cancelledWhileRunning,
-		"close waits for the queue":                closeWaits,
-		"after close nothing is done":              afterClose,
-		"a view is one state":                      viewIsOneState,
-		"views do not write":                       viewsDoNotWrite,
-		"tokens":                                   searchTokens,
-		"references":                               searchReferences,
-		"strings":                                  searchStrings,
-		"uris":                                     searchURIs,
-		"dates":                                    searchDates,
-		"ids and times of update":                  searchEnvelope,
-		"chains":                                   searchChains,
-		"missing":                                  searchMissing,
-		"what cannot be answered is refused":       searchRefuses,
-		"update and deletion replace the index":    indexFollows,
-		"paging gives everything once":             pagingIsWhole,
-		"cursors cannot be made up":                cursorsAreSealed,
-		"history of one, of a type, of all":        historyScopes,
-		"history since a time":                     historySince,
-		"all is there after reopening":             reopen,
-		"ping":                                     ping,
+		"versions count up and are kept":            versionsAreKept,
+		"deletion is a version":                     deletionIsAVersion,
+		"time never goes back":                      timeNeverGoesBack,
+		"what never was is not found":               nothingIsNotFound,
+		"odd content is kept":                       oddContentIsKept,
+		"bad input is refused":                      badInputIsRefused,
+		"one of many conditional creates wins":      conditionalCreate,
+		"concurrent updates lose nothing":           concurrentUpdates,
+		"a rollback leaves nothing":                 rollbackLeavesNothing,
+		"a failure does not hurt its neighbours":    neighboursAreSafe,
+		"a refusal before any change costs nothing": refusalIsCheap,
+		"a panic is an error":                       panicIsAnError,
+		"a test that stops does not stop the rest":  goexitIsSurvived,
+		"cancelled while queued is not run":         cancelledInQueue,
+		"cancelled while running is finished":       cancelledWhileRunning,
+		"close waits for the queue":                 closeWaits,
+		"after close nothing is done":               afterClose,
+		"a view is one state":                       viewIsOneState,
+		"views do not write":                        viewsDoNotWrite,
+		"tokens":                                    searchTokens,
+		"references":                                searchReferences,
+		"strings":                                   searchStrings,
+		"uris":                                      searchURIs,
+		"dates":                                     searchDates,
+		"ids and times of update":                   searchEnvelope,
+		"chains":                                    searchChains,
+		"missing":                                   searchMissing,
+		"what cannot be answered is refused":        searchRefuses,
+		"update and deletion replace the index":     indexFollows,
+		"paging gives everything once":              pagingIsWhole,
+		"cursors cannot be made up":                 cursorsAreSealed,
+		"history of one, of a type, of all":         historyScopes,
+		"history since a time":                      historySince,
+		"all is there after reopening":              reopen,
+		"ping":                                      ping,
 	} {
 		t.Run(name, func(t *testing.T) { check(t, fresh(t)) })
 	}
@@ -506,6 +508,41 @@ func neighboursAreSafe(t *testing.T, open func() *Store) {
 		t.Errorf("the shared system finds %q", got)
 	}
 	checkWhole(t, s)
+}
+
+func refusalIsCheap(t *testing.T, open func() *Store) {
+	s := open()
+	put(t, s, "Patient", "a")
+	release := hold(t, s)
+	const n = 20
+	var runs atomic.Int32
+	var wg sync.WaitGroup
+	d := draft(t, "Patient", "")
+	for i := range n {
+		wg.Go(func() {
+			err := s.Write(t.Context(), func(ctx context.Context, tx *Tx) error {
+				runs.Add(1)
+				if i%2 == 0 {
+					_, err := tx.Get(ctx, "Patient", "missing")
+					return err
+				}
+				_, err := tx.Put(ctx, d, "a", t0, "PUT", nil)
+				return err
+			})
+			if (err != nil) != (i%2 == 0) {
+				t.Errorf("write %d: %v", i, err)
+			}
+		})
+	}
+	queued(t, s, n)
+	release()
+	wg.Wait()
+	if runs.Load() != n {
+		t.Errorf("%d writes ran %d times", n, runs.Load())
+	}
+	if r, err := get(t, s, "Patient", "a"); err != nil || r.Version != 1+n/2 {
+		t.Errorf("newest is %+v, %v", r, err)
+	}
 }
 
 func panicIsAnError(t *testing.T, open func() *Store) {

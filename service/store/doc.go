@@ -13,7 +13,7 @@
 //   - A cursor is the place where the next page starts. It is signed, and good only for the
 //     query that made it.
 //   - The committer is the one goroutine that writes. It runs the writes that wait as one
-//     group, each under its own savepoint, and syncs the log once for all of them. So a read
+//     group, undoes those that fail, and syncs the log once for all the others. So a read
 //     inside a write sees everything written before it, and nothing is written in between.
 //
 // A write that was answered without an error is on disk. A write that was answered with an

@@ -101,7 +101,7 @@ func historyText(s *statement, h *HistoryQuery, where string) string {
 		order = " ORDER BY v.version DESC" // the same within one resource, and what its index has
 	}
 	return "SELECT v.seq, v.version, v.updated, v.method, v.body, r.id, t.text FROM (" +
-		"SELECT seq, rid, version, updated, method, body, type FROM version v WHERE " + where + order + " LIMIT " + s.arg(h.Count+1) +
+		"SELECT seq, rid, version, updated, method, body, type FROM version v WHERE " + where + order + " LIMIT " + s.limit(h.Count+1) +
 		") v CROSS JOIN resource r CROSS JOIN symbol t WHERE r.rid = v.rid AND t.id = v.type" + order
 }
 
@@ -134,7 +134,7 @@ func (r *Reader) historyOf(ctx context.Context, s *statement, h *HistoryQuery) (
 		where += " AND v.updated >= " + since
 		if h.ID == "" {
 			where += " AND v.seq >= (SELECT CASE WHEN count(*) > " + s.arg(probeLimit) + " THEN 0 ELSE min(seq) END FROM " +
-				"(SELECT seq FROM version WHERE updated >= " + since + " LIMIT " + s.arg(probeLimit+1) + ") newer)"
+				"(SELECT seq FROM version WHERE updated >= " + since + " LIMIT " + s.limit(probeLimit+1) + ") newer)"
 		}
 	}
 	return where, nil

@@ -89,7 +89,7 @@ func (r *Reader) choose(ctx context.Context, p *plan) error {
 		s := &statement{}
 		from, where, _ := c.from(s, p.typ)
 		var n int64
-		if _, err := r.row(ctx, "SELECT count(*) FROM (SELECT 1 AS one FROM "+from+" WHERE "+where+" LIMIT "+s.arg(probeLimit)+") probe", s.args, &n); err != nil {
+		if _, err := r.row(ctx, "SELECT count(*) FROM (SELECT 1 AS one FROM "+from+" WHERE "+where+" LIMIT "+s.limit(probeLimit)+") probe", s.args, &n); err != nil {
 			return err
 		}
 		if n < fewest {
@@ -276,7 +276,7 @@ func (p *plan) count() (string, []any) {
 // page gives rid, id, version, updated and body of the next n matches.
 func (p *plan) page(after int64, n int) (string, []any) {
 	s := &statement{}
-	limit := s.arg(n)
+	limit := s.limit(n)
 	return "SELECT m.rid, r.id, r.version, r.updated, v.body FROM (" + p.rids(s, after, limit) + ") m" +
 		" CROSS JOIN resource r CROSS JOIN version v WHERE r.rid = m.rid AND v.seq = r.seq ORDER BY m.rid", s.args
 }

@@ -63,6 +63,7 @@ func sqliteDB(path string, o Options, extra url.Values) *sql.DB {
 		"foreign_keys(0)",
 		"mmap_size(0)",
 		"cache_size(-16000)",
+		"temp_store(MEMORY)",
 		"wal_autocheckpoint(16000)",
 		"journal_size_limit(134217728)",
 	}}

@@ -174,6 +174,45 @@ func TestFullDisk(t *testing.T) {
 	put(t, s, "Basic", "room-again")
 }
 
+// TestLongReadIsStopped ends views in the middle of a long query. The driver can miss a deadline
+// that falls just before the engine's first step, and then runs the query to its end; so a few
+// slow ones are forgiven, a wrong answer is not.
+func TestLongReadIsStopped(t *testing.T) {
+	s := freshSQLite(t)()
+	put(t, s, "Patient", "a")
+	long := func(ctx context.Context) (time.Duration, error) {
+		began := time.Now()
+		err := s.View(ctx, func(ctx context.Context, r *Reader) error {
+			var n int64
+			_, err := r.row(ctx, `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000000) SELECT count(*) FROM n`, nil, &n)
+			return err
+		})
+		return time.Since(began), err
+	}
+	whole, err := long(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	slow := 0
+	for range 10 {
+		ctx, cancel := context.WithTimeout(t.Context(), whole/20)
+		took, err := long(ctx)
+		cancel()
+		wantKind(t, err, fhir.Unavailable)
+		if took > whole/2 {
+			slow++
+		}
+	}
+	if slow > 5 {
+		t.Errorf("%d of 10 reads went on after their deadline", slow)
+	}
+	for range 2 * cap(s.idle) {
+		if _, err := get(t, s, "Patient", "a"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestBusy has another process's transaction in the way.
 func TestBusy(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")

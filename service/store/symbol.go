@@ -65,6 +65,7 @@ func (tx *Tx) intern(ctx context.Context, text string) (int64, error) {
 		return id, nil
 	}
 	var id int64
+	tx.conn.changes++
 	_, err := tx.row(ctx, `INSERT INTO symbol (text) VALUES ($1) ON CONFLICT (text) DO UPDATE SET text = excluded.text RETURNING id`, []any{key(text)}, &id)
 	if err == nil {
 		tx.fresh[text] = id

@@ -1,0 +1,45 @@
+# Tasks of this project. "make help" lists them.
+GO ?= go
+VERSION ?= development
+FUZZTIME ?= 20s
+
+.DEFAULT_GOAL := help
+.PHONY: help test lint bench fuzz run demo build chart image generate ci
+
+help: ## list the tasks
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+test: ## run all tests with the race detector; installs gcc and curl if they are missing
+	@scripts/test-needs
+	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
+
+lint: ## gofmt, go vet and golangci-lint
+	@scripts/lint
+
+bench: ## run the benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## run each fuzz target for FUZZTIME
+	@FUZZTIME=$(FUZZTIME) scripts/fuzz
+
+run: ## run the service with its defaults
+	$(GO) run . serve
+
+demo: ## run with sample patients on a throw-away database
+	$(GO) run . demo
+
+build: ## build the static binary ./aftercare
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o aftercare .
+
+chart: ## lint and render the Helm chart
+	@scripts/check-chart
+
+image: ## check what the Dockerfile does, without a container engine
+	@scripts/check-image
+
+generate: ## make the tables of R4 again, from the npm registry
+	$(GO) run ./scripts/generate-schema
+	$(GO) run ./scripts/generate-search -out fhir/search/parameters.txt
+
+ci: ## all that CI runs
+	@.ci/run

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"aftercare/config"
+
+	"github.com/spf13/cobra"
+)
+
+// commands is the whole command line.
+func (p *program) commands() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "aftercare",
+		Short:         "FHIR R4 service that turns reported surgery into dated aftercare plans",
+		Long:          "Aftercare is a FHIR R4 service that turns reported surgery into dated aftercare plans.\nWithout a command it serves.",
+		Args:          cobra.NoArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.PersistentFlags().StringVar(&p.file, "config", "", "YAML `file` with settings; the environment wins over it")
+	root.CompletionOptions.HiddenDefaultCmd = true
+
+	serve := &cobra.Command{
+		Use:   "serve",
+		Short: "run the service (the default)",
+		Long:  "Runs the service until SIGINT or SIGTERM; a second signal ends it at once.\n\n" + settingsHelp(),
+		Args:  cobra.NoArgs,
+		RunE: p.run(func(ctx context.Context, cfg config.Config, _ []string) error {
+			return p.serve(ctx, cfg, nil)
+		}),
+	}
+	root.RunE = serve.RunE
+
+	var exit bool
+	demo := &cobra.Command{
+		Use:   "demo",
+		Short: "run on a throw-away database with sample patients",
+		Long:  "Runs the service on a database that is removed at the end, loads made-up patients, prints one care plan\nand what to try, and serves until Ctrl-C.",
+		Args:  cobra.NoArgs,
+		RunE: p.run(func(ctx context.Context, cfg config.Config, _ []string) error {
+			return p.demo(ctx, cfg, exit)
+		}),
+	}
+	demo.Flags().BoolVar(&exit, "exit", false, "stop after printing")
+
+	load := &cobra.Command{
+		Use:   "load FILE...",
+		Short: "load transaction or batch Bundles, or ndjson, into the database",
+		Long:  loadHelp,
+		Args:  cobra.MinimumNArgs(1),
+		RunE:  p.run(p.load),
+	}
+	migrate := &cobra.Command{
+		Use:   "migrate",
+		Short: "bring the database to this version's schema and stop",
+		Args:  cobra.NoArgs,
+		RunE:  p.run(p.migrate),
+	}
+	var live bool
+	check := &cobra.Command{
+		Use:   "check",
+		Short: "ask the running service whether it is ready; for probes",
+		Args:  cobra.NoArgs,
+		RunE: p.run(func(ctx context.Context, cfg config.Config, _ []string) error {
+			return p.check(ctx, cfg, live)
+		}),
+	}
+	check.Flags().BoolVar(&live, "live", false, "ask only whether it answers")
+	version := &cobra.Command{
+		Use:   "version",
+		Short: "print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintln(p.stdout, versionLine())
+			return err
+		},
+	}
+	root.AddCommand(serve, demo, load, migrate, check, version)
+	return root
+}
+
+// settingsHelp is the list of settings as a table.
+func settingsHelp() string {
+	var b strings.Builder
+	b.WriteString("Settings (environment variable, default, meaning; --config FILE takes the same names in lower case\nwithout AFTERCARE_):\n\n")
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, s := range config.Settings() {
+		fmt.Fprintf(w, "  %s\t%s\t%s\n", s.Name, s.Default, s.Meaning)
+	}
+	w.Flush()
+	b.WriteString("\nOTEL_* variables are those of OpenTelemetry; without an endpoint nothing is exported.")
+	return b.String()
+}

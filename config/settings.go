@@ -1,0 +1,240 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Setting describes one setting.
+type Setting struct {
+	// Name is the environment variable; Key is its key in the file.
+	Name, Key string
+	// Default is the value that counts when none is given, "" for none.
+	Default string
+	// Meaning is one sentence for the help text.
+	Meaning string
+
+	// secret values are not repeated in error texts.
+	secret bool
+	// set checks a value and puts it into the Config. The error says what is accepted.
+	set func(c *Config, value string) error
+}
+
+const prefix = "AFTERCARE_"
+
+// Settings lists all settings in the order in which help shows them.
+func Settings() []Setting { return slices.Clone(settings) }
+
+var errNotYet = errors.New("is not available in this version; leave it out")
+
+var settings = func() []Setting {
+	list := []Setting{
+		{Name: "LISTEN", Default: "127.0.0.1:8080", set: setListen,
+			Meaning: "address to listen on, HOST:PORT"},
+		{Name: "BASE_URL", set: setBaseURL,
+			Meaning: "public FHIR base, used in links; http://LISTEN/fhir when only this machine can connect, else required"},
+		{Name: "DATABASE", Default: "sqlite:data/aftercare.db", secret: true, set: setDatabase,
+			Meaning: "sqlite:PATH or a postgres:// URL"},
+		{Name: "TIMEZONE", Default: "Europe/London", set: setTimezone,
+			Meaning: "time zone of the care site: what a calendar day means"},
+		{Name: "REFERENCES", Default: "types", set: oneOf(func(c *Config) *string { return &c.References }, "types", "exist", "off"),
+			Meaning: "what a reference must be: types (of an allowed type), exist (also present, where local), off"},
+		{Name: "SITE", set: existingFile,
+			Meaning: "YAML file that describes the care site"},
+		{Name: "KEYS", set: folderIfPresent,
+			Meaning: "folder of the signing keys"},
+		{Name: "RATE_LIMIT", Default: "off", set: setRateLimit,
+			Meaning: "requests per second and burst of one client"},
+		{Name: "DEFINITIONS", set: existingFolder,
+			Meaning: "folder of a hospital's own definitions, *.json"},
+		{Name: "AUTH", Default: "none", set: setAuth,
+			Meaning: "none or jwt"},
+		{Name: "AUTH_ISSUER", set: notYet, Meaning: "trusted issuer of tokens"},
+		{Name: "AUTH_AUDIENCE", set: notYet, Meaning: "audience that a token must name"},
+		{Name: "AUTH_JWKS", set: notYet, Meaning: "https:// URL or file:PATH of the issuer's keys"},
+		{Name: "AUTH_CLIENTS", set: notYet, Meaning: "JSON file of backend clients"},
+		{Name: "LOG_LEVEL", Default: "info", set: setLogLevel,
+			Meaning: "debug, info, warn or error"},
+		{Name: "LOG_FORMAT", Default: "json", set: oneOf(func(c *Config) *string { return &c.LogFormat }, "json", "text"),
+			Meaning: "json or text"},
+		{Name: "MAX_BODY", Default: "8MiB", set: size(func(c *Config) *int64 { return &c.MaxBody }),
+			Meaning: "largest request body of one resource"},
+		{Name: "MAX_BUNDLE", Default: "64MiB", set: size(func(c *Config) *int64 { return &c.MaxBundle }),
+			Meaning: "largest Bundle posted to the base"},
+		{Name: "DRAIN_DELAY", Default: "0s", set: setDrainDelay,
+			Meaning: "how long to go on answering after the service stopped being ready"},
+	}
+	for i := range list {
+		list[i].Key = strings.ToLower(list[i].Name)
+		list[i].Name = prefix + list[i].Name
+	}
+	return list
+}()
+
+func setListen(c *Config, v string) error {
+	_, port, err := net.SplitHostPort(v)
+	if err != nil {
+		return errors.New("is no HOST:PORT address; give one such as 127.0.0.1:8080")
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return errors.New("has no port from 0 to 65535; give an address such as 127.0.0.1:8080")
+	}
+	c.Listen = v
+	return nil
+}
+
+// basePath is a path that needs no escaping. It is not empty, since health and metrics
+// are served beside the FHIR base.
+var basePath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
+
+func setBaseURL(c *Config, v string) error {
+	v = strings.TrimRight(v, "/")
+	u, err := url.Parse(v)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" ||
+		u.User != nil || u.RawQuery != "" || u.ForceQuery || strings.Contains(v, "#") ||
+		!basePath.MatchString(u.EscapedPath()) {
+		return errors.New("is no base URL; give one with a path, such as https://fhir.hospital.example/fhir, without user, query or fragment")
+	}
+	c.BaseURL = v
+	return nil
+}
+
+func setDatabase(c *Config, v string) error {
+	path, isSQLite := strings.CutPrefix(v, "sqlite:")
+	switch {
+	case isSQLite && path != "":
+	case strings.HasPrefix(v, "postgres://"), strings.HasPrefix(v, "postgresql://"):
+	default:
+		return errors.New("is no database; give sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME")
+	}
+	c.Database = v
+	return nil
+}
+
+func setTimezone(c *Config, v string) error {
+	zone, err := time.LoadLocation(v)
+	if err != nil || v == "Local" { // "Local" would depend on the machine
+		return errors.New("is no time zone; give a name of the IANA database such as Europe/London")
+	}
+	c.Zone = zone
+	return nil
+}
+
+func oneOf(field func(*Config) *string, accepted ...string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		if !slices.Contains(accepted, v) {
+			return fmt.Errorf("is not known; give one of %s", strings.Join(accepted, ", "))
+		}
+		*field(c) = v
+		return nil
+	}
+}
+
+func existingFile(c *Config, v string) error {
+	if info, err := os.Stat(v); err != nil || !info.Mode().IsRegular() {
+		return errors.New("is no file that can be read; give the path of one")
+	}
+	c.Site = v
+	c.Idle = append(c.Idle, prefix+"SITE")
+	return nil
+}
+
+func existingFolder(c *Config, v string) error {
+	if info, err := os.Stat(v); err != nil || !info.IsDir() {
+		return errors.New("is no folder that can be read; give the path of one")
+	}
+	c.Definitions = filepath.Clean(v)
+	return nil
+}
+
+// folderIfPresent lets a folder be absent, for it is made when keys are first needed.
+func folderIfPresent(c *Config, v string) error {
+	if info, err := os.Stat(v); err == nil && !info.IsDir() {
+		return errors.New("is a file; give the path of a folder")
+	}
+	c.Keys = filepath.Clean(v)
+	c.Idle = append(c.Idle, prefix+"KEYS")
+	return nil
+}
+
+func setRateLimit(_ *Config, v string) error {
+	if v != "off" {
+		return fmt.Errorf("other than off %w", errNotYet)
+	}
+	return nil
+}
+
+func setAuth(c *Config, v string) error {
+	switch v {
+	case "none":
+		c.Auth = v
+		return nil
+	case "jwt":
+		c.Auth = v
+		return errNotYet
+	default:
+		return errors.New("is not known; give none or jwt")
+	}
+}
+
+func notYet(*Config, string) error { return errNotYet }
+
+func setLogLevel(c *Config, v string) error {
+	levels := map[string]slog.Level{
+		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
+	}
+	level, ok := levels[v]
+	if !ok {
+		return errors.New("is not known; give one of debug, info, warn, error")
+	}
+	c.LogLevel = level
+	return nil
+}
+
+const maxSize = 1 << 30
+
+func size(field func(*Config) *int64) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		n, ok := parseSize(v)
+		if !ok || n < 1 || n > maxSize {
+			return errors.New("is no size from 1B to 1GiB; give a whole number with B, KiB, MiB or GiB, such as 8MiB")
+		}
+		*field(c) = n
+		return nil
+	}
+}
+
+// parseSize reads a whole number of bytes with an optional unit, such as "8MiB".
+func parseSize(s string) (int64, bool) {
+	unit := int64(1)
+	for _, u := range []struct {
+		suffix string
+		bytes  int64
+	}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"B", 1}} {
+		if rest, ok := strings.CutSuffix(s, u.suffix); ok {
+			s, unit = strings.TrimRight(rest, " "), u.bytes
+			break
+		}
+	}
+	n, err := strconv.ParseUint(s, 10, 31)
+	return int64(n) * unit, err == nil
+}
+
+func setDrainDelay(c *Config, v string) error {
+	d, err := time.ParseDuration(v)
+	if err != nil || d < 0 || d > time.Minute {
+		return errors.New("is no time from 0s to 1m; give one such as 5s")
+	}
+	c.DrainDelay = d
+	return nil
+}

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"aftercare/config"
+	"aftercare/fhir"
+	"aftercare/service"
+	"aftercare/service/store"
+)
+
+const loadHelp = `Loads files into the configured database, without HTTP.
+
+A .json file holds a Bundle of type transaction or batch, or one resource. A .ndjson or .jsonl file holds
+one resource a line. A resource with an id is put under that id; one without is created unless its
+identifier is known; one with neither is refused, for loading it twice would store it twice.
+
+What is refused is reported with its file, line and reason, and the rest is loaded. The exit code is then 1.`
+
+// chunkSize is how many ndjson lines go into one transaction.
+const chunkSize = 200
+
+// load puts files into the database and prints a summary.
+func (p *program) load(ctx context.Context, cfg config.Config, files []string) (err error) {
+	svc, db, err := open(ctx, cfg, cfg.BaseURLAt(nil), store.Options{Logger: p.logger(cfg)})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+
+	l := &loader{service: svc, report: p.stderr}
+	for i, file := range files {
+		before := l.tally
+		if err := l.file(ctx, file); err != nil {
+			l.refuse(file, err)
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("stopped at %s; what was loaded before it is kept, and loading again is safe", file)
+		}
+		fmt.Fprintf(p.stderr, "%d/%d %s: %s\n", i+1, len(files), file, l.since(before))
+	}
+	fmt.Fprintf(p.stdout, "%d files: %s\n", len(files), l.tally)
+	if l.refused > 0 {
+		return fmt.Errorf("%d refused", l.refused)
+	}
+	return nil
+}
+
+// tally counts entries by what became of them.
+type tally struct{ created, present, refused int }
+
+func (t tally) since(before tally) tally {
+	return tally{t.created - before.created, t.present - before.present, t.refused - before.refused}
+}
+
+func (t tally) String() string {
+	return fmt.Sprintf("%d created, %d updated or known before, %d refused", t.created, t.present, t.refused)
+}
+
+// loader feeds Bundles to the service and keeps count.
+type loader struct {
+	service *service.Service
+	report  io.Writer // a line for each thing refused
+	tally
+}
+
+// refuse reports one thing that was not loaded; at is its file, and line where known.
+func (l *loader) refuse(at string, err error) {
+	l.refused++
+	fmt.Fprintf(l.report, "refused: %s: %v\n", at, err)
+}
+
+func (l *loader) file(ctx context.Context, path string) error {
+	if ext := filepath.Ext(path); ext == ".ndjson" || ext == ".jsonl" {
+		return l.lines(ctx, path)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	n, err := fhir.Parse(data)
+	if err != nil {
+		return err
+	}
+	if n.Str("resourceType") == "Bundle" {
+		return l.bundle(ctx, data, func(i int) string { return path + ": Bundle.entry[" + strconv.Itoa(i) + "]" })
+	}
+	e, err := asEntry(n)
+	if err != nil {
+		return err
+	}
+	return l.bundle(ctx, asBundle("batch", []line{{entry: e}}), func(int) string { return path })
+}
+
+// bundle processes one Bundle; place names its entries in reports.
+func (l *loader) bundle(ctx context.Context, body []byte, place func(i int) string) error {
+	answer, err := l.service.Process(ctx, service.Anonymous, body, "")
+	if err != nil {
+		return err
+	}
+	n, err := fhir.Parse(answer)
+	if err != nil {
+		return err
+	}
+	for i, response := range n.Each("entry", "response") {
+		switch status := response.Str("status"); {
+		case strings.HasPrefix(status, "201"):
+			l.created++
+		case strings.HasPrefix(status, "2"):
+			l.present++
+		default:
+			l.refuse(place(i), errors.New(outcomeText(response.Get("outcome"), status)))
+		}
+	}
+	return nil
+}
+
+// line is one line of an ndjson file as a Bundle entry.
+type line struct {
+	number int
+	entry  []byte
+}
+
+// lines loads an ndjson file in chunks.
+func (l *loader) lines(ctx context.Context, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var chunk []line
+	r := bufio.NewReader(f)
+	for number := 1; ; number++ {
+		text, err := r.ReadBytes('\n')
+		if err != nil && err != io.EOF {
+			return err
+		}
+		last := err == io.EOF
+		if text = bytes.TrimSpace(text); len(text) > 0 {
+			entry, err := parseEntry(text)
+			if err != nil {
+				l.refuse(fmt.Sprintf("%s: line %d", path, number), err)
+			} else {
+				chunk = append(chunk, line{number, entry})
+			}
+		}
+		if len(chunk) == chunkSize || last && len(chunk) > 0 {
+			if err := l.chunk(ctx, path, chunk); err != nil {
+				return err
+			}
+			chunk = chunk[:0]
+		}
+		if last || ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+// chunk loads some lines in one transaction. If that is refused, each line is tried
+// alone, so that one bad line does not keep out its neighbours.
+func (l *loader) chunk(ctx context.Context, path string, lines []line) error {
+	place := func(i int) string { return fmt.Sprintf("%s: line %d", path, lines[i].number) }
+	err := l.bundle(ctx, asBundle("transaction", lines), place)
+	if err == nil || fhir.KindOf(err) == fhir.Internal {
+		return err
+	}
+	return l.bundle(ctx, asBundle("batch", lines), place)
+}
+
+func parseEntry(text []byte) ([]byte, error) {
+	n, err := fhir.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	return asEntry(n)
+}
+
+// asEntry wraps a resource as an entry that can be repeated without harm.
+func asEntry(n *fhir.Node) ([]byte, error) {
+	typ, id := n.Str("resourceType"), n.Str("id")
+	if _, ok := fhir.Served(typ); !ok {
+		return nil, errors.New("this is not a resource of a type that is served")
+	}
+	if id != "" {
+		return fmt.Appendf(nil, `{"resource":%s,"request":{"method":"PUT","url":%q}}`, n.Raw, typ+"/"+id), nil
+	}
+	for _, identifier := range n.Each("identifier") {
+		if system, value := identifier.Str("system"), identifier.Str("value"); system != "" && value != "" {
+			query := "identifier=" + url.QueryEscape(searchEscape.Replace(system)+"|"+searchEscape.Replace(value))
+			return fmt.Appendf(nil, `{"resource":%s,"request":{"method":"POST","url":%q,"ifNoneExist":%q}}`, n.Raw, typ, query), nil
+		}
+	}
+	return nil, fmt.Errorf("the %s has neither an id nor an identifier with system and value; add one", typ)
+}
+
+// searchEscape protects the characters that divide a search value
+// (https://hl7.org/fhir/R4/search.html#escaping).
+var searchEscape = strings.NewReplacer(`\`, `\\`, `|`, `\|`, `,`, `\,`, `$`, `\$`)
+
+func asBundle(kind string, lines []line) []byte {
+	b := []byte(`{"resourceType":"Bundle","type":"` + kind + `","entry":[`)
+	for i, l := range lines {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, l.entry...)
+	}
+	return append(b, `]}`...)
+}
+
+// outcomeText is what an OperationOutcome says, or status where it says nothing.
+func outcomeText(outcome *fhir.Node, status string) string {
+	var texts []string
+	for _, issue := range outcome.Each("issue") {
+		text := issue.Str("details", "text")
+		for _, place := range issue.Each("expression") {
+			text = place.Text + ": " + text
+		}
+		texts = append(texts, text)
+	}
+	if len(texts) == 0 {
+		return status
+	}
+	return strings.Join(texts, "; ")
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"aftercare/config"
+	"aftercare/definitions"
+	"aftercare/service"
+	"aftercare/service/store"
+)
+
+// open opens the database and makes the service on it. The caller closes the store once
+// the service is no longer used.
+func open(ctx context.Context, cfg config.Config, base string, o store.Options) (*service.Service, *store.Store, error) {
+	sources := []fs.FS{definitions.Files()}
+	if cfg.Definitions != "" {
+		sources = append(sources, os.DirFS(cfg.Definitions))
+	}
+	known, err := definitions.Load(sources...)
+	if err != nil {
+		return nil, nil, fmt.Errorf("definitions: %w", err)
+	}
+	db, err := openStore(ctx, cfg, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := service.New(ctx, service.Options{
+		Store: db, Definitions: known, BaseURL: base, Zone: cfg.Zone, References: cfg.References,
+		Logger: o.Logger, Software: versionName(),
+	})
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	return s, db, nil
+}
+
+// openStore opens the database and brings its schema up to date.
+func openStore(ctx context.Context, cfg config.Config, o store.Options) (*store.Store, error) {
+	db, err := store.Open(ctx, cfg.Database, o)
+	if err != nil {
+		return nil, fmt.Errorf("AFTERCARE_DATABASE: %w", err)
+	}
+	return db, nil
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"errors"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// asProgram makes the test binary behave as the program itself, so that signals can be
+// sent to a process of its own.
+const asProgram = "TEST_BINARY_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		os.Unsetenv(asProgram)
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// launch runs the program as a process and waits until it is ready.
+func launch(t *testing.T, environ ...string) (process *exec.Cmd, base string) {
+	t.Helper()
+	process = exec.CommandContext(t.Context(), os.Args[0], "serve")
+	p := &started{code: make(chan int)}
+	process.Stderr = &p.stderr
+	process.Env = append([]string{asProgram + "=1", "AFTERCARE_LISTEN=127.0.0.1:0"}, environ...)
+	if err := process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return process, p.waitFor(t, &p.stderr, `"msg":"ready","base":"([^"]+)"`)
+}
+
+func TestSignals(t *testing.T) {
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		t.Run(signal.String()+" ends it well", func(t *testing.T) {
+			process, _ := launch(t, "AFTERCARE_DATABASE=sqlite:"+filepath.Join(t.TempDir(), "a.db"))
+			if err := process.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+			if err := process.Wait(); err != nil {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	t.Run("a second signal ends it at once", func(t *testing.T) {
+		process, base := launch(t, "AFTERCARE_DATABASE=sqlite:"+filepath.Join(t.TempDir(), "a.db"), "AFTERCARE_DRAIN_DELAY=1m")
+		if err := process.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		ready := strings.TrimSuffix(base, "/fhir") + "/readyz"
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			if status, _ := get(t, ready); status == http.StatusServiceUnavailable {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("the first signal had no effect")
+			}
+		}
+		began := time.Now()
+		if err := process.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		var exit *exec.ExitError
+		if err := process.Wait(); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGTERM {
+			t.Errorf("ended with %v", err)
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("took %s", took)
+		}
+	})
+}
+
+// What was acknowledged is there after the process was killed.
+func TestKilledProcessLosesNothing(t *testing.T) {
+	database := "AFTERCARE_DATABASE=sqlite:" + filepath.Join(t.TempDir(), "a.db")
+	process, base := launch(t, database)
+	put, err := http.NewRequestWithContext(t.Context(), http.MethodPut, base+"/Patient/kept",
+		strings.NewReader(`{"resourceType":"Patient","id":"kept","gender":"female"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	put.Header.Set("Content-Type", "application/fhir+json")
+	response, err := http.DefaultClient.Do(put)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusCreated {
+		t.Fatalf("PUT: %d", response.StatusCode)
+	}
+	if err := process.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := process.Wait(); err == nil {
+		t.Fatal("it was not killed")
+	}
+
+	again, base := launch(t, database)
+	if status, body := get(t, base+"/Patient/kept"); status != http.StatusOK || !strings.Contains(body, `"gender":"female"`) {
+		t.Errorf("%d %s", status, body)
+	}
+	if err := again.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Wait(); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"aftercare/api"
+	"aftercare/config"
+	"aftercare/fhir"
+	"aftercare/service"
+	"aftercare/service/store"
+
+	"go.opentelemetry.io/otel"
+)
+
+// The limits of one connection. A Bundle of the largest size passes at 1 MB/s.
+const (
+	headerTimeout = 10 * time.Second
+	readTimeout   = 2 * time.Minute
+	writeTimeout  = 3 * time.Minute
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 64 << 10
+	// drainTimeout is how long requests that are under way may take to end.
+	drainTimeout = 25 * time.Second
+)
+
+// serve runs the service until ctx ends. started, which may be nil, is called once the
+// service answers under base; an error from it ends the service.
+func (p *program) serve(ctx context.Context, cfg config.Config, started func(ctx context.Context, s *service.Service, base string) error) (err error) {
+	log := p.logger(cfg)
+	tell(log, cfg)
+
+	// The address comes first: a port that is taken is known before the database is
+	// touched, and connections that come early wait instead of failing.
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("AFTERCARE_LISTEN: %w", err)
+	}
+	defer listener.Close()
+	base := cfg.BaseURLAt(listener.Addr())
+
+	tele, err := newTelemetry(ctx, p.environ, p.stderr)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stopTelemetry(tele)) }()
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("telemetry", "error", err) }))
+	svc, db, err := open(ctx, cfg, base, store.Options{
+		Logger: log, TracerProvider: tele.tracer, MeterProvider: tele.meter,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	handler, err := api.New(api.Options{
+		Service: svc, BaseURL: base, Logger: log, MaxBody: cfg.MaxBody, MaxBundle: cfg.MaxBundle,
+		TracerProvider: tele.tracer, MeterProvider: tele.meter, Metrics: tele.metrics,
+	})
+	if err != nil {
+		return err
+	}
+
+	gate := &gate{next: handler}
+	server := &http.Server{
+		Handler: gate, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	log.InfoContext(ctx, "ready", "base", base, "version", versionName())
+
+	if started != nil {
+		if err := started(ctx, svc, base); err != nil && ctx.Err() == nil {
+			return errors.Join(err, drain(server, gate, 0, log))
+		}
+	}
+	select {
+	case err := <-ended:
+		return fmt.Errorf("the server ended: %w", err)
+	case <-ctx.Done():
+		return drain(server, gate, cfg.DrainDelay, log)
+	}
+}
+
+// tell says in the log's first line who may use the service, and then which settings
+// have no effect yet.
+func tell(log *slog.Logger, cfg config.Config) {
+	log.Warn("no token is needed: whoever can connect to the address may read and change everything", "listen", cfg.Listen)
+	for _, name := range cfg.Idle {
+		log.Warn("this setting has no effect in this version", "setting", name)
+	}
+}
+
+// drain makes the service unready, waits so that load balancers notice, and lets the
+// requests that are under way end.
+func drain(server *http.Server, gate *gate, delay time.Duration, log *slog.Logger) error {
+	log.Info("stopping: not ready any more", "delay", delay)
+	gate.closing.Store(true)
+	time.Sleep(delay)
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("requests were still under way after %s", drainTimeout), server.Close())
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// gate answers /readyz itself once the service is closing.
+type gate struct {
+	next    http.Handler
+	closing atomic.Bool
+}
+
+func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if g.closing.Load() && r.URL.Path == "/readyz" {
+		w.Header().Set("Content-Type", "application/fhir+json")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		w.Write(fhir.Outcome(fhir.Issue{Severity: "error", Code: "transient", Text: "The service is closing."}))
+		return
+	}
+	g.next.ServeHTTP(w, r)
+}
+
+func stopTelemetry(t *telemetry) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := t.shutdown(ctx); err != nil {
+		return fmt.Errorf("telemetry: %w", err)
+	}
+	return nil
+}
+
+// logger writes to stderr, which leaves stdout to what a command prints.
+func (p *program) logger(cfg config.Config) *slog.Logger {
+	options := &slog.HandlerOptions{Level: cfg.LogLevel}
+	var h slog.Handler = slog.NewJSONHandler(p.stderr, options)
+	if cfg.LogFormat == "text" {
+		h = slog.NewTextHandler(p.stderr, options)
+	}
+	return slog.New(api.LogHandler(h))
+}
