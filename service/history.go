@@ -24,7 +24,7 @@ func (s *Service) History(ctx context.Context, p Principal, typ, id string, pair
 	}
 	var out []byte
 	err := s.interact(ctx, p, interaction{code, typ, id}, func(ctx context.Context) error {
-		q := store.HistoryQuery{Type: typ, ID: id, Count: defaultCount}
+		q := store.HistoryQuery{Type: typ, ID: id, Count: defaultCount, Total: id != ""}
 		applied, err := s.historyParameters(&q, pairs)
 		if err != nil {
 			return err
@@ -86,7 +86,7 @@ func (s *Service) historyEntry(h store.HistoryEntry) entry {
 	switch {
 	case h.Resource.Deleted:
 		e.status = statusLine(http.StatusNoContent)
-	case h.Resource.Version == 1:
+	case h.Created:
 		e.status = statusLine(http.StatusCreated)
 	}
 	if h.Method == http.MethodPost {

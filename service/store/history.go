@@ -31,10 +31,14 @@ type HistoryPage struct {
 	Total int64
 }
 
-// HistoryEntry is one version. Method is the HTTP verb that made it.
+// HistoryEntry is one version.
 type HistoryEntry struct {
 	Resource *fhir.Resource
-	Method   string
+	// Method is the HTTP verb that made it.
+	Method string
+	// Created tells that there was no resource before: the first version, or the first
+	// after a deletion.
+	Created bool
 }
 
 // History returns a page of versions. What is written after the first page does not appear on
@@ -76,11 +80,12 @@ func (r *Reader) History(ctx context.Context, h HistoryQuery) (HistoryPage, erro
 		e := HistoryEntry{Resource: &fhir.Resource{}}
 		var updated int64
 		var id, typ []byte
-		if err := scan(&last, &e.Resource.Version, &updated, &e.Method, &e.Resource.Body, &id, &typ); err != nil {
+		if err := scan(&last, &e.Resource.Version, &updated, &e.Method, &e.Resource.Body, &id, &typ, &e.Created); err != nil {
 			return err
 		}
 		e.Resource.Type, e.Resource.ID, e.Resource.LastUpdated = string(typ), string(id), fromMicros(updated)
 		e.Resource.Deleted = e.Resource.Body == nil
+		e.Created = e.Created && !e.Resource.Deleted
 		page.Entries = append(page.Entries, e)
 		return nil
 	})
@@ -93,14 +98,15 @@ func (r *Reader) History(ctx context.Context, h HistoryQuery) (HistoryPage, erro
 	return page, nil
 }
 
-// historyText gives seq, version, updated, method, body, id and type of one entry more than a
-// page has.
+// historyText gives seq, version, updated, method, body, id, type and whether it was created,
+// of one entry more than a page has.
 func historyText(s *statement, h *HistoryQuery, where string) string {
 	order := " ORDER BY v.seq DESC"
 	if h.ID != "" {
 		order = " ORDER BY v.version DESC" // the same within one resource, and what its index has
 	}
-	return "SELECT v.seq, v.version, v.updated, v.method, v.body, r.id, t.text FROM (" +
+	const created = "coalesce((SELECT p.body IS NULL FROM version p WHERE p.rid = v.rid AND p.version = v.version - 1), 1 = 1)"
+	return "SELECT v.seq, v.version, v.updated, v.method, v.body, r.id, t.text, " + created + " FROM (" +
 		"SELECT seq, rid, version, updated, method, body, type FROM version v WHERE " + where + order + " LIMIT " + s.limit(h.Count+1) +
 		") v CROSS JOIN resource r CROSS JOIN symbol t WHERE r.rid = v.rid AND t.id = v.type" + order
 }
