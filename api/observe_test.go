@@ -199,7 +199,7 @@ func TestRequestsAreMeasured(t *testing.T) {
 				for _, p := range data.DataPoints {
 					key := ""
 					for _, kv := range p.Attributes.ToSlice() {
-						key += kv.Value.Emit() + " "
+						key += kv.Value.String() + " "
 					}
 					got[key] = p.Count
 				}

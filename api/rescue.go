@@ -19,7 +19,7 @@ func (a *api) rescue(g *gin.Context) {
 		if fault == nil {
 			return
 		}
-		if fault == http.ErrAbortHandler {
+		if err, ok := fault.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 			panic(fault)
 		}
 		// Only the runtime's own words are logged: any other panic value may hold
