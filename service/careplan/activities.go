@@ -1,6 +1,7 @@
 package careplan
 
 import (
+	"slices"
 	"strings"
 
 	"aftercare/fhir"
@@ -13,7 +14,7 @@ func (p *plan) activities() []*fhir.Node {
 	existing := map[string]*fhir.Node{}
 	for _, a := range p.existing.Each("activity") {
 		if id := a.Str("id"); id != "" {
-			existing[id] = a
+			existing[id] = reopenedActivity(a)
 		}
 	}
 	var list []*fhir.Node
@@ -38,7 +39,8 @@ func (p *plan) activities() []*fhir.Node {
 		p.task(s, performers, owner)
 	}
 	for _, a := range p.existing.Each("activity") {
-		if id := a.Str("id"); !prescribed[id] && (!replaceable(a) || !derived(a)) {
+		a = reopenedActivity(a)
+		if id := a.Str("id"); !prescribed[id] && (!replaceable(a) || !p.d.engine.derived(a)) {
 			list = append(list, a)
 			p.keepTask(id)
 		}
@@ -46,19 +48,16 @@ func (p *plan) activities() []*fhir.Node {
 	return list
 }
 
-// replaceable reports that nobody has begun an activity: it has not started, or the
-// engine itself closed it.
-func replaceable(a *fhir.Node) bool {
-	return a.Str("detail", "status") == "not-started" || closedByEngine(a.Get("detail"))
-}
+// replaceable reports that nobody has begun an activity.
+func replaceable(a *fhir.Node) bool { return a.Str("detail", "status") == "not-started" }
 
-func closedByEngine(n *fhir.Node) bool {
-	return anyCoding(codingsAt(n, "statusReason", "coding"), func(c coding) bool { return c.System == outcomeSystem })
-}
-
-// derived reports that an activity came from a protocol, not from a person.
-func derived(a *fhir.Node) bool {
-	return a.Str("id") != "" && a.Get("detail", "instantiatesCanonical") != nil
+// derived reports that an activity came from a definition that is loaded, not from a
+// person or another protocol.
+func (e *Engine) derived(a *fhir.Node) bool {
+	return a.Str("id") != "" && slices.ContainsFunc(a.Each("detail", "instantiatesCanonical"), func(n *fhir.Node) bool {
+		url, _, _ := strings.Cut(n.Text, "|")
+		return e.activities[url]
+	})
 }
 
 // activity writes one CarePlan.activity.
@@ -135,13 +134,24 @@ func (p *plan) scheduled(d *object, s *step) {
 	}
 }
 
-// named gives a reference without a display that of the role that it fills.
-func (s *step) named(n *fhir.Node) *fhir.Node {
-	if n.Str("display") != "" || len(s.activity.participants) == 0 {
-		return n
-	}
+// performer is a recorded performer as the plan can name it: what the Patient resource only
+// contains is named in words, and without any words the role that it fills is. It is nil
+// where nobody is named.
+func (p *plan) performer(s *step, n *fhir.Node) *fhir.Node {
 	o := members(n)
-	o.set("display", s.activity.participants[0].display)
+	display := n.Str("display")
+	if ref := n.Str("reference"); strings.HasPrefix(ref, "#") {
+		o = o.without("reference", "type")
+		if display == "" {
+			display = nameOf(contained(p.d.records.Patient.Node, ref))
+		}
+	} else if ref == "" && n.Get("identifier") == nil && display == "" {
+		return nil
+	}
+	if display == "" && len(s.activity.participants) > 0 {
+		display = s.activity.participants[0].display
+	}
+	o.set("display", display)
 	return o.node()
 }
 
@@ -149,25 +159,27 @@ func (s *step) named(n *fhir.Node) *fhir.Node {
 func (p *plan) performers(s *step) (list []raw, owner *fhir.Node) {
 	if s.performer != nil && p.d.records.Patient != nil {
 		found, err := s.performer.expression.Nodes(nil, p.variables(s.level))
-		switch {
-		case err != nil:
+		failed := err != nil
+		for _, n := range found {
+			if n.Kind != fhir.Object {
+				failed = true
+				continue
+			}
+			if n = p.performer(s, n); n == nil {
+				continue
+			}
+			list = append(list, raw{n})
+			if owner == nil && n.Str("reference") != "" {
+				owner = n
+			}
+		}
+		if failed {
 			p.tellOnce("condition-failed")
-		case len(found) > 0:
-			for _, n := range found {
-				if n.Kind != fhir.Object {
-					p.tellOnce("condition-failed")
-					continue
-				}
-				n = s.named(n)
-				list = append(list, raw{n})
-				if owner == nil && n.Str("reference") != "" {
-					owner = n
-				}
-			}
-			if len(list) > 0 {
-				return list, owner
-			}
-		case s.performer.whenEmpty != "":
+		}
+		if len(list) > 0 {
+			return list, owner
+		}
+		if !failed && s.performer.whenEmpty != "" {
 			return []raw{{&fhir.Node{Raw: encode(reference{Display: s.performer.whenEmpty})}}}, nil
 		}
 	}

@@ -14,6 +14,8 @@ type Engine struct {
 	inputs    []string
 	// systems are the code systems of the codes that triggers name.
 	systems map[string]bool
+	// activities are the urls of the ActivityDefinitions.
+	activities map[string]bool
 }
 
 // Inputs are the resource types that a derivation reads besides Patient, sorted: the

@@ -14,10 +14,9 @@ var closedAs = map[string]struct{ activity, task, goal string }{
 }
 
 // closePlan gives an existing plan a closed status, with its open activities, Tasks and
-// Goals. Nothing is removed. A plan that a person has closed stays as it is, unless it
-// turns out to be entered in error.
+// Goals. Nothing is removed, and what was open remembers how it was. A plan that a person
+// has closed stays as it is, unless it turns out to be entered in error.
 func (d *derivation) closePlan(existing Source, key, status, reason string, operations []*procedure) {
-	o := withStatus(existing.Node, "status", status, carePlanOrder)
 	var basis []Source
 	for _, op := range operations {
 		basis = append(basis, op.Source)
@@ -25,21 +24,71 @@ func (d *derivation) closePlan(existing Source, key, status, reason string, oper
 			op.planRef = existing.ref()
 		}
 	}
-	if ownStatus(existing.Node, "status") || status == "entered-in-error" {
+	plan := d.reopenedPlan(existing.Node)
+	o, given := withStatus(plan, "status", status, true)
+	if given {
 		var list []*fhir.Node
-		for _, a := range existing.Node.Each("activity") {
+		for _, a := range plan.Each("activity") {
 			list = append(list, d.closeActivity(a, closedAs[status].activity, reason))
 		}
-		o.set("activity", raws(list))
-		usage := ""
-		if p := d.protocolOf(existing.Node); p != nil {
-			usage = p.usage
-		}
-		o.set("text", narrative(existing.Node.Str("title"), usage, status, list))
-		o.arrange(carePlanOrder)
+		out := d.engine.terms.outcome(reason)
+		o.set("note", append(notesOfPeople(plan), raw{&fhir.Node{Raw: encode(closingNote{
+			Extension: []outcomeMark{{outcomeExtension, out.code}}, Text: out.display,
+		})}}))
+		d.setActivities(&o, plan, status+" ("+out.display+")", list)
 	}
 	d.emit("CarePlan", existing.ID, o, basis, nil)
-	d.closeBelongings(key, status)
+	d.closeBelongings(key, status, true)
+}
+
+// closingNote says in CarePlan.note why a plan was closed; the mark tells it from the notes
+// of people.
+type closingNote struct {
+	Extension []outcomeMark `json:"extension"`
+	Text      string        `json:"text"`
+}
+
+type outcomeMark struct {
+	URL  string `json:"url"`
+	Code string `json:"valueCode"`
+}
+
+// notesOfPeople are the notes of a plan that do not come from closing it.
+func notesOfPeople(plan *fhir.Node) []raw {
+	var list []raw
+	for _, n := range plan.Each("note") {
+		if extensionValue(n, outcomeExtension, "valueCode") == "" {
+			list = append(list, raw{n})
+		}
+	}
+	return list
+}
+
+// reopenedPlan is a plan as it was before the engine closed it, with its activities.
+func (d *derivation) reopenedPlan(existing *fhir.Node) *fhir.Node {
+	plan := reopened(existing, "status")
+	if plan == existing {
+		return existing
+	}
+	o := members(plan).without("note")
+	o.set("note", notesOfPeople(plan))
+	var list []*fhir.Node
+	for _, a := range plan.Each("activity") {
+		list = append(list, reopenedActivity(a))
+	}
+	d.setActivities(&o, plan, plan.Str("status"), list)
+	return o.node()
+}
+
+// setActivities writes the activities of an existing plan, and the narrative with them.
+func (d *derivation) setActivities(o *object, existing *fhir.Node, status string, list []*fhir.Node) {
+	usage := ""
+	if p := d.protocolOf(existing); p != nil {
+		usage = p.usage
+	}
+	o.set("activity", raws(list))
+	o.set("text", narrative(existing.Str("title"), usage, status, list))
+	o.arrange(carePlanOrder)
 }
 
 // protocolOf is the protocol that a plan follows, nil when it is not loaded.
@@ -54,54 +103,141 @@ func (d *derivation) protocolOf(existing *fhir.Node) *protocol {
 	return nil
 }
 
-// closeActivity closes a derived activity that is open, and says why.
+// closeActivity closes an activity that is open, and says why and how it was.
 func (d *derivation) closeActivity(a *fhir.Node, status, reason string) *fhir.Node {
-	if !derived(a) {
+	a = reopenedActivity(a)
+	was := a.Str("detail", "status")
+	if a.Get("detail") == nil || was == status || !openStatus[was] && status != "entered-in-error" {
 		return a
 	}
-	switch a.Str("detail", "status") {
-	case "not-started", "scheduled", "in-progress", "on-hold", "unknown":
-	default:
-		if !closedByEngine(a.Get("detail")) && status != "entered-in-error" {
-			return a
+	detail := members(a.Get("detail"))
+	var extensions []any
+	if was != "not-started" {
+		extensions = append(extensions, statusBefore(was))
+	}
+	for _, x := range a.Each("detail", "extension") {
+		if x.Str("url") != beforeExtension {
+			extensions = append(extensions, raw{x})
 		}
 	}
-	detail := members(a.Get("detail"))
+	detail.set("extension", extensions)
 	detail.set("status", status)
 	out := d.engine.terms.outcome(reason)
-	detail.set("statusReason", concept{Coding: []coding{{outcomeSystem, out.code, out.display}}})
+	why := object{}
+	if theirs := a.Get("detail", "statusReason"); theirs != nil {
+		why = members(theirs)
+	}
+	codings := []any{coding{outcomeSystem, out.code, out.display}}
+	for _, c := range a.Each("detail", "statusReason", "coding") {
+		codings = append(codings, raw{c})
+	}
+	why.set("coding", codings)
+	why.arrange(conceptOrder)
+	detail.set("statusReason", why)
 	detail.arrange(detailOrder)
 	o := members(a)
 	o.set("detail", detail)
 	return o.node()
 }
 
-// closeBelongings closes the Tasks and Goals of a plan.
-func (d *derivation) closeBelongings(key, status string) {
-	for _, s := range d.records.existingOf("Task") {
-		if strings.HasPrefix(identifierIn(s.Node, activitySystem), key+"#") && !d.kept["Task "+s.ID] {
-			d.emit("Task", s.ID, withStatus(s.Node, "status", closedAs[status].task, taskOrder), nil, nil)
+// reopenedActivity is an activity as it was before the engine closed it.
+func reopenedActivity(a *fhir.Node) *fhir.Node {
+	was := a.Get("detail")
+	if !closedByEngine(was) {
+		return a
+	}
+	detail := members(was).without("extension", "statusReason")
+	detail.set("status", "not-started")
+	if before := extensionValue(was, beforeExtension, "valueCode"); before != "" {
+		detail.set("status", before)
+	}
+	var extensions, codings []raw
+	for _, x := range was.Each("extension") {
+		if x.Str("url") != beforeExtension {
+			extensions = append(extensions, raw{x})
 		}
 	}
-	for _, s := range d.records.existingOf("Goal") {
-		if strings.HasPrefix(identifierIn(s.Node, goalSystem), key+"#") && !d.kept["Goal "+s.ID] {
-			d.emit("Goal", s.ID, withStatus(s.Node, "lifecycleStatus", closedAs[status].goal, goalOrder), nil, nil)
+	detail.set("extension", extensions)
+	for _, c := range was.Each("statusReason", "coding") {
+		if c.Str("system") != outcomeSystem {
+			codings = append(codings, raw{c})
 		}
 	}
+	why := members(was.Get("statusReason")).without("coding")
+	why.set("coding", codings)
+	why.arrange(conceptOrder)
+	detail.set("statusReason", why)
+	detail.arrange(detailOrder)
+	o := members(a)
+	o.set("detail", detail)
+	return o.node()
+}
+
+// closedByEngine reports that an activity has a status that closing a plan gave it.
+func closedByEngine(detail *fhir.Node) bool {
+	switch detail.Str("status") {
+	case "on-hold", "cancelled", "entered-in-error":
+		return anyCoding(codingsAt(detail, "statusReason", "coding"), func(c coding) bool { return c.System == outcomeSystem })
+	}
+	return false
+}
+
+// closeBelongings closes the Tasks and Goals of a plan; force closes also those that
+// somebody has begun.
+func (d *derivation) closeBelongings(key, status string, force bool) {
+	closeAll := func(kind, system, member, status string) {
+		for _, s := range d.records.existingOf(kind) {
+			if strings.HasPrefix(identifierIn(s.Node, system), key+"#") && !d.kept[kind+" "+s.ID] {
+				o, _ := withStatus(s.Node, member, status, force)
+				d.emit(kind, s.ID, o, nil, nil)
+			}
+		}
+	}
+	closeAll("Task", activitySystem, "status", closedAs[status].task)
+	closeAll("Goal", goalSystem, "lifecycleStatus", closedAs[status].goal)
 }
 
 // closeLeftOvers cancels the Tasks and Goals of a plan that it no longer asks for.
-func (p *plan) closeLeftOvers() { p.d.closeBelongings(p.key, "revoked") }
+func (p *plan) closeLeftOvers() { p.d.closeBelongings(p.key, "revoked", false) }
 
-// closeOrphans revokes the plans of the patient whose operations are no longer recorded at
-// their site.
+// closeOrphans closes the plans of the patient that no operation at their site stands for:
+// as the records say that they were made from, or else because those are gone.
 func (d *derivation) closeOrphans() {
 	for _, s := range d.records.existingOf("CarePlan") {
 		if d.protocolOf(s.Node) == nil {
 			continue // made from definitions that are not loaded: not ours to judge
 		}
 		if key := identifierIn(s.Node, planSystem); key != "" && !d.kept["CarePlan "+s.ID] {
-			d.closePlan(s, key, "revoked", "anchor-gone", nil)
+			status, reason := "revoked", "anchor-gone"
+			from := d.madeFrom(s.Node)
+			if len(from) > 0 {
+				status, reason = closing(from)
+			}
+			if d.records.deceased() && status != "entered-in-error" {
+				status, reason = "revoked", "patient-deceased"
+			}
+			d.closePlan(s, key, status, reason, from)
 		}
 	}
+}
+
+// madeFrom are the Procedures that a plan names, if all that is left of them is not to be
+// counted: a feed may strip a record that was entered in error of code and site.
+func (d *derivation) madeFrom(existing *fhir.Node) []*procedure {
+	var found []*procedure
+	for _, ref := range existing.Each("supportingInfo", "reference") {
+		p := d.records.byID[d.records.localRef(ref.Text)]
+		switch {
+		case p == nil || len(p.parents) > 0:
+		case p.usable():
+			return nil
+		default:
+			found = append(found, p)
+		}
+	}
+	for _, p := range found {
+		p.claimed = true
+		d.tellStatus(p)
+	}
+	return found
 }

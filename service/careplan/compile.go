@@ -44,7 +44,10 @@ func Compile(definitions []*fhir.Node, zone *time.Location) (*Engine, error) {
 		c.failAt(lateralitySet, "ValueSet", "is missing: sides could not be told apart")
 	}
 	nested := c.nested()
-	e := &Engine{zone: zone, terms: c.terms, systems: c.systems}
+	e := &Engine{zone: zone, terms: c.terms, systems: c.systems, activities: map[string]bool{}}
+	for url := range c.activities {
+		e.activities[url] = true
+	}
 	for _, d := range definitions {
 		if url := d.Str("url"); c.plans[url] == d && !nested[url] && d.Each("action", "trigger") != nil {
 			e.protocols = append(e.protocols, c.protocol(d))

@@ -74,8 +74,12 @@ func (d *derivation) group(p *protocol, g *group, all []*group) {
 			d.tellStatus(op)
 		}
 	}
+	status, reason := "", ""
+	if len(usable) == 0 {
+		status, reason = closing(g.operations)
+	}
 	switch {
-	case d.records.deceased():
+	case d.records.deceased() && status != "entered-in-error":
 		for _, op := range usable {
 			d.tell("patient-deceased", op.ref(), op)
 		}
@@ -85,7 +89,6 @@ func (d *derivation) group(p *protocol, g *group, all []*group) {
 		return
 	case len(usable) == 0:
 		if exists {
-			status, reason := closing(g.operations)
 			d.closePlan(existing, id, status, reason, g.operations)
 		}
 		return
@@ -96,7 +99,7 @@ func (d *derivation) group(p *protocol, g *group, all []*group) {
 		bound: map[*level]pathVariables{},
 	}
 	if exists {
-		pl.id, pl.existing = existing.ID, existing.Node
+		pl.id, pl.existing = existing.ID, d.reopenedPlan(existing.Node)
 	}
 	switch {
 	case several:
@@ -158,7 +161,8 @@ func (r *records) deceased() bool {
 	}
 	n := r.Patient.Node
 	flag := n.Get("deceasedBoolean")
-	return flag != nil && flag.Text == "true" || n.Str("deceasedDateTime") != ""
+	when := n.Get("deceasedDateTime") != nil || n.Get("_deceasedDateTime") != nil // at an unknown time is deceased too
+	return flag != nil && flag.Text == "true" || when
 }
 
 // otherProcedures tells about every Procedure that is not an operation.

@@ -18,6 +18,8 @@
 //   - An anchor is a step with a trigger and nothing to do: its operation's local date is
 //     what other steps are dated from by relatedAction.
 //   - A window is an inclusive span of local dates, open where the rule gives no end.
+//   - Closing a plan keeps how each open part of it was (extension status-before) and why
+//     (a note); reopening it gives back what people had done.
 //   - An outcome is a code of CodeSystem/outcome with its text and severity; it becomes
 //     a Notice and, where the code system says so, a DetectedIssue.
 //

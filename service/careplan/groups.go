@@ -48,11 +48,12 @@ func (e *Engine) operations(r *records, p *protocol) []*procedure {
 
 // assumeParts links the Procedures that name no operation in partOf but have a code of
 // the protocols: a feed may send them beside the operation, in the same message. Such a
-// Procedure counts as part of the operation of the same day, if there is only one and its
-// site, where stated, is the same.
+// Procedure counts as part of the operation of the same day, if that has only one site,
+// and the same, where stated. An operation that never took place counts only where no
+// other is.
 func (e *Engine) assumeParts(r *records, p *protocol, operations []*procedure) {
 	for _, proc := range r.procedures {
-		if proc.assumed || proc.day.IsZero() || len(proc.Node.Each("partOf")) > 0 ||
+		if proc.assumed || proc.day.IsZero() || len(proc.Node.Each("partOf", "reference")) > 0 ||
 			slices.Contains(operations, proc) || !e.known(proc.codes) {
 			continue
 		}
@@ -63,12 +64,19 @@ func (e *Engine) assumeParts(r *records, p *protocol, operations []*procedure) {
 				same = append(same, op)
 			}
 		}
-		if len(same) == 1 {
+		if !allOf(same, (*procedure).void) {
+			same = slices.DeleteFunc(same, (*procedure).void)
+		}
+		if len(same) == 1 || len(same) > 1 && allOf(same, func(op *procedure) bool { return op.site.equals(same[0].site) }) {
 			proc.assumed = true
 			proc.parents = append(proc.parents, same[0])
 			same[0].parts = append(same[0].parts, proc)
 		}
 	}
+}
+
+func allOf(list []*procedure, holds func(*procedure) bool) bool {
+	return !slices.ContainsFunc(list, func(p *procedure) bool { return !holds(p) })
 }
 
 // addComponents gathers the completed Procedures that are part of op, and their parts.
@@ -122,8 +130,10 @@ func (e *Engine) groups(d *derivation, operations []*procedure) []*group {
 func (d *derivation) share(op, parent *procedure) {
 	a, b := op.site.structures, parent.site.structures
 	joined, ok := op.site.join(parent.site)
-	if !ok {
+	if !ok && op.plan != "entered-in-error" && parent.plan != "entered-in-error" {
 		d.tell("site-conflict", op.ref(), op)
+	}
+	if !ok {
 		return
 	}
 	op.site, parent.site = joined, joined

@@ -39,6 +39,11 @@ func (o object) has(name string) bool {
 	return slices.ContainsFunc(o, func(m fhir.Member) bool { return m.Name == name })
 }
 
+// without is o less some members.
+func (o object) without(names ...string) object {
+	return slices.DeleteFunc(slices.Clone(o), func(m fhir.Member) bool { return slices.Contains(names, m.Name) })
+}
+
 // keep adds the members of an existing object that o does not have.
 func (o *object) keep(existing *fhir.Node, except ...string) {
 	if existing == nil {

@@ -124,6 +124,7 @@ func (d *derivation) issues() {
 		if key == "" || holding[key] {
 			continue
 		}
-		d.emit("DetectedIssue", s.ID, withStatus(s.Node, "status", "cancelled", detectedIssueOrder), nil, nil)
+		o, _ := withStatus(s.Node, "status", "cancelled", false)
+		d.emit("DetectedIssue", s.ID, o, nil, nil)
 	}
 }

@@ -79,7 +79,8 @@ func (p *plan) derive() {
 	o.set("activity", raws(activities))
 	if p.existing != nil {
 		mergeExtensions(&o, p.existing)
-		o.keep(p.existing, "text", "period", "_status")
+		o.set("note", notesOfPeople(p.existing))
+		o.keep(p.existing, "text", "period", "_status", "note")
 	}
 	o.set("text", p.narrative(o, activities))
 	o.arrange(carePlanOrder)
@@ -204,33 +205,40 @@ func (p *plan) subject() reference {
 	return reference{Reference: p.d.records.Subject, Display: p.d.records.patientName()}
 }
 
-// patientName is the official name, or else the first, "" where none is recorded.
+// patientName is the official name, or else the usual one, or another that is in use.
 func (r *records) patientName() string {
 	if r.Patient == nil {
 		return ""
 	}
-	names := r.Patient.Node.Each("name")
-	for i, n := range names {
-		if n.Str("use") == "official" {
-			names = names[i:]
-			break
+	return nameOf(r.Patient.Node)
+}
+
+// nameOf is the name of a person or an organization, "" where none is recorded.
+func nameOf(n *fhir.Node) string {
+	if name := n.Get("name"); name != nil && name.Kind == fhir.String {
+		return name.Text
+	}
+	var best *fhir.Node
+	for _, name := range n.Each("name") {
+		if best == nil || nameRank[name.Str("use")] > nameRank[best.Str("use")] {
+			best = name
 		}
 	}
-	if len(names) == 0 {
-		return ""
-	}
-	if text := names[0].Str("text"); text != "" {
+	if text := best.Str("text"); text != "" {
 		return text
 	}
 	var parts []string
-	for _, given := range names[0].Each("given") {
+	for _, given := range best.Each("given") {
 		parts = append(parts, given.Text)
 	}
-	if family := names[0].Str("family"); family != "" {
+	if family := best.Str("family"); family != "" {
 		parts = append(parts, family)
 	}
 	return strings.Join(parts, " ")
 }
+
+// nameRank orders HumanName.use: a name that is no longer used comes last.
+var nameRank = map[string]int{"official": 2, "usual": 1, "old": -1, "maiden": -1}
 
 // period runs from the first operation to the end of the last window.
 func (p *plan) period() period {

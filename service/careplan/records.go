@@ -47,6 +47,9 @@ type procedure struct {
 
 func (p *procedure) usable() bool { return p.plan == "active" }
 
+// void reports that the operation never took place.
+func (p *procedure) void() bool { return p.plan == "revoked" || p.plan == "entered-in-error" }
+
 func (e *Engine) read(c Case) *records {
 	r := &records{Case: c, byRef: map[string]Source{}, byID: map[string]*procedure{}, existing: map[existingKey]Source{}}
 	inputs := slices.Clone(c.Inputs)
@@ -114,6 +117,13 @@ func (e *Engine) performed(n *fhir.Node) time.Time {
 	m, err := fhir.ParseMoment(text, e.zone)
 	if err != nil || m.Precision < fhir.DayPrecision {
 		return time.Time{}
+	}
+	if m.Precision == fhir.DayPrecision { // a day is that day in every zone, also where it has no midnight
+		day, err := time.Parse(dateLayout, text)
+		if err != nil {
+			return time.Time{}
+		}
+		return day
 	}
 	y, month, d := m.Low.In(e.zone).Date()
 	return time.Date(y, month, d, 0, 0, 0, 0, time.UTC)

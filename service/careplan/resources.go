@@ -17,6 +17,27 @@ var software = reference{Reference: Software}
 // differs, a person has changed it, and their choice stands.
 const statusExtension = fhir.Canonical + "/StructureDefinition/derived-status"
 
+// beforeExtension holds the status that something open had before the engine closed it, so
+// that reopening gives back what people had done.
+const beforeExtension = fhir.Canonical + "/StructureDefinition/status-before"
+
+// opened is the status that the engine gives what is in force.
+var opened = map[string]string{"CarePlan": "active", "Task": "requested", "Goal": "active", "DetectedIssue": "final"}
+
+// openStatus are the statuses, of any type, under which there is still something to do.
+var openStatus = map[string]bool{
+	"draft": true, "active": true, "on-hold": true, "unknown": true, "requested": true, "received": true,
+	"accepted": true, "ready": true, "in-progress": true, "proposed": true, "planned": true,
+	"not-started": true, "scheduled": true,
+}
+
+func statusBefore(status string) any {
+	return struct {
+		URL   string `json:"url"`
+		Value string `json:"valueCode"`
+	}{beforeExtension, status}
+}
+
 func derivedStatus(status string) any {
 	return struct {
 		URL   string `json:"url"`
@@ -40,6 +61,7 @@ var written = []string{
 // status, all that exists stays as it is; else members that the engine does not write
 // are kept beside those that it does.
 func keepOrUpdate(o object, existing *fhir.Node, status string) object {
+	existing = reopened(existing, status)
 	if !ownStatus(existing, status) {
 		return members(existing)
 	}
@@ -50,22 +72,47 @@ func keepOrUpdate(o object, existing *fhir.Node, status string) object {
 	return o
 }
 
-// withStatus is an existing resource with another status, unless a person has changed the
-// status; entered-in-error overrules even that.
-func withStatus(existing *fhir.Node, member, status string, order []string) object {
-	if !ownStatus(existing, member) && status != "entered-in-error" {
-		return members(existing)
+// withStatus is an existing resource with another status, and whether it was given that. A
+// status that a person chose stands, but for two cases: entered-in-error overrules it, and
+// force closes what is open, unless the person overruled just that.
+func withStatus(existing *fhir.Node, member, status string, force bool) (o object, given bool) {
+	existing = reopened(existing, member)
+	was, own := existing.Str(member), ownStatus(existing, member)
+	overruled := extensionValue(existing, statusExtension, "valueCode") == status
+	switch {
+	case own || status == "entered-in-error" && was != status:
+	case force && openStatus[was] && was != status && !overruled:
+	default:
+		return members(existing), false
 	}
+	kind := existing.Str("resourceType")
+	extensions := []any{derivedStatus(status)}
+	if force && (!own || was == opened[kind]) {
+		extensions = append(extensions, statusBefore(was))
+	}
+	return restated(existing, member, status, extensions), true
+}
+
+// reopened is an existing resource as it was before the engine closed it.
+func reopened(existing *fhir.Node, member string) *fhir.Node {
+	before := extensionValue(existing, beforeExtension, "valueCode")
+	if before == "" || !ownStatus(existing, member) {
+		return existing
+	}
+	return restated(existing, member, before, []any{derivedStatus(opened[existing.Str("resourceType")])}).node()
+}
+
+// restated is an existing resource with another status and our extensions about it.
+func restated(existing *fhir.Node, member, status string, extensions []any) object {
 	o := members(existing)
 	o.set(member, status)
-	extensions := []any{derivedStatus(status)}
 	for _, x := range existing.Each("extension") {
-		if x.Str("url") != statusExtension {
+		if url := x.Str("url"); url != statusExtension && url != beforeExtension {
 			extensions = append(extensions, raw{x})
 		}
 	}
 	o.set("extension", extensions)
-	o.arrange(order)
+	o.arrange(orders[existing.Str("resourceType")])
 	return o
 }
 
@@ -74,7 +121,7 @@ func mergeExtensions(o *object, existing *fhir.Node) {
 	var foreign []raw
 	for _, x := range existing.Each("extension") {
 		switch x.Str("url") {
-		case factExtension, policyExtension, statusExtension:
+		case factExtension, policyExtension, statusExtension, beforeExtension:
 		default:
 			foreign = append(foreign, raw{x})
 		}
@@ -149,6 +196,7 @@ var (
 	detailOrder = strings.Fields(`id extension modifierExtension kind instantiatesCanonical instantiatesUri code reasonCode
 		reasonReference goal status statusReason doNotPerform scheduledTiming scheduledPeriod scheduledString location
 		performer productCodeableConcept productReference dailyAmount quantity description`)
+	conceptOrder  = []string{"id", "extension", "coding", "text"}
 	activityOrder = strings.Fields(`id extension modifierExtension outcomeCodeableConcept outcomeReference progress
 		reference detail`)
 	goalOrder = strings.Fields(`resourceType id meta implicitRules language text contained extension modifierExtension

@@ -65,6 +65,11 @@ func (s site) contradicts(o site) bool {
 	return differ(s.bone, o.bone) || differ(s.side, o.side)
 }
 
+// equals reports that both are the same bone and side.
+func (s site) equals(o site) bool {
+	return s.problem == "" && o.problem == "" && s.bone == o.bone && s.side == o.side
+}
+
 func contained(n *fhir.Node, ref string) *fhir.Node {
 	for _, c := range n.Each("contained") {
 		if id := c.Str("id"); id != "" && "#"+id == ref {

@@ -14,7 +14,7 @@ func (p *plan) existingTask(id string) (key string, was Source, exists bool) {
 // keepTask leaves the Task of an activity that somebody has begun as it is.
 func (p *plan) keepTask(id string) {
 	if _, was, exists := p.existingTask(id); exists {
-		p.d.emit("Task", was.ID, members(was.Node), nil, nil)
+		p.d.emit("Task", was.ID, members(reopened(was.Node, "status")), nil, nil)
 	}
 }
 
