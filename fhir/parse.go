@@ -15,11 +15,17 @@ import (
 // example nests 18 values.
 const MaxDepth = 64
 
+// MaxValues is how many JSON values a text may have. A tree takes some ten times the
+// memory of a text that is nothing but small values; this bounds it to about half a
+// gigabyte. A Bundle of ordinary resources reaches the largest body first.
+const MaxValues = 3_000_000
+
 // Parse reads one JSON value into a tree of Nodes that share data's memory. It
 // refuses what is not exactly one JSON value of RFC 8259 (https://hl7.org/fhir/R4/json.html):
 // malformed text, invalid UTF-8, an object member named twice, nesting deeper than
-// MaxDepth, anything after the value. The error is an *Error of kind BadRequest that
-// gives the place and never quotes the content.
+// MaxDepth, anything after the value. The error is an *Error of kind BadRequest, or
+// TooLarge for more than MaxValues values, that gives the place and never quotes the
+// content.
 func Parse(data []byte) (*Node, error) {
 	p := parser{data: data, dec: jsontext.NewDecoder(bytes.NewBuffer(data))}
 	n, err := p.value(0)
@@ -33,17 +39,25 @@ func Parse(data []byte) (*Node, error) {
 }
 
 type parser struct {
-	data []byte
-	dec  *jsontext.Decoder
+	data   []byte
+	dec    *jsontext.Decoder
+	values int
+	root   string // resourceType of the outermost object, once it was read
 }
 
-var errTooDeep = errors.New("nested too deep")
+var (
+	errTooDeep = errors.New("nested too deep")
+	errTooMany = errors.New("too many values")
+)
 
 func (p *parser) end() int { return int(p.dec.InputOffset()) }
 
 func (p *parser) value(depth int) (*Node, error) {
 	if depth > MaxDepth {
 		return nil, errTooDeep
+	}
+	if p.values++; p.values > MaxValues {
+		return nil, errTooMany
 	}
 	switch kind := p.dec.PeekKind(); kind {
 	case '{':
@@ -61,6 +75,9 @@ func (p *parser) value(depth int) (*Node, error) {
 				return nil, err
 			}
 			n.Members = append(n.Members, Member{Name: name.Text, Value: v})
+			if depth == 0 && name.Text == "resourceType" && v.Kind == String && plainWord(v.Text) {
+				p.root = v.Text
+			}
 		}
 		return p.close(n)
 	case '[':
@@ -121,12 +138,14 @@ func (p *parser) scalar() (*Node, error) {
 func (p *parser) explain(err error) error {
 	var syntax *jsontext.SyntacticError
 	switch {
+	case errors.Is(err, errTooMany):
+		return Errorf(TooLarge, "too-costly", "", "The body has more than %d JSON values.", MaxValues)
 	case errors.Is(err, errTooDeep):
-		return badJSON(fmt.Sprintf("nested deeper than %d levels", MaxDepth), expressionOf(p.dec.StackPointer()))
+		return badJSON(fmt.Sprintf("nested deeper than %d levels", MaxDepth), p.expression(p.dec.StackPointer()))
 	case errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &syntax):
-		return badJSON(p.place(syntax.ByteOffset)+": this member is given twice in one object", expressionOf(syntax.JSONPointer))
+		return badJSON(p.place(syntax.ByteOffset)+": this member is given twice in one object", p.expression(syntax.JSONPointer))
 	case errors.As(err, &syntax):
-		return badJSON(p.place(syntax.ByteOffset)+": this is not valid JSON in UTF-8", expressionOf(syntax.JSONPointer))
+		return badJSON(p.place(syntax.ByteOffset)+": this is not valid JSON in UTF-8", p.expression(syntax.JSONPointer))
 	default:
 		return badJSON("the body ends before the JSON value does", "")
 	}
@@ -139,11 +158,13 @@ func (p *parser) place(offset int64) string {
 	return fmt.Sprintf("line %d, byte %d", line, len(before)-bytes.LastIndexByte(before, '\n'))
 }
 
-// expressionOf turns a JSON pointer into the path form that issues use. A member name
-// that is not a plain word came from outside and is not repeated.
-func expressionOf(p jsontext.Pointer) string {
+// expression turns a JSON pointer into the path form that issues use, from the resource's
+// type where that was read before the fault. A member name that is not a plain word came
+// from outside and is not repeated.
+func (p *parser) expression(to jsontext.Pointer) string {
 	var b strings.Builder
-	for token := range p.Tokens() {
+	b.WriteString(p.root)
+	for token := range to.Tokens() {
 		switch _, err := strconv.Atoi(token); {
 		case err == nil:
 			b.WriteString("[" + token + "]")

@@ -59,11 +59,20 @@ func TestDuplicateMemberIsPlaced(t *testing.T) {
 	if !errors.As(err, &e) {
 		t.Fatal(err)
 	}
-	if got := e.Issues[0].Expression; len(got) != 1 || got[0] != "name[0].family" {
+	if got := e.Issues[0].Expression; len(got) != 1 || got[0] != "Patient.name[0].family" {
 		t.Errorf("expression %v", got)
 	}
 	if !strings.Contains(e.Issues[0].Text, "line 2") {
 		t.Errorf("text %q", e.Issues[0].Text)
+	}
+}
+
+// A tree takes much more memory than a text of small values, so their number is bounded:
+// 60 MB of them took 5 GB.
+func TestParseBoundsTheNumberOfValues(t *testing.T) {
+	_, err := Parse([]byte("[" + strings.Repeat("1,", MaxValues) + "1]"))
+	if err == nil || KindOf(err) != TooLarge {
+		t.Errorf("got %v, want TooLarge", err)
 	}
 }
 

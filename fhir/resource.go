@@ -98,6 +98,13 @@ func (d *Draft) Stamp(id string, version int64, at time.Time) *Resource {
 	return &Resource{Type: d.Type, ID: id, Version: version, LastUpdated: at, Body: b}
 }
 
+// WithID is d with another id.
+func (d *Draft) WithID(id string) *Draft {
+	c := *d
+	c.ID = id
+	return &c
+}
+
 // Same reports whether two drafts have the same content, id and member order included.
 func (d *Draft) Same(o *Draft) bool {
 	return d.Type == o.Type && d.ID == o.ID && bytes.Equal(d.meta, o.meta) && bytes.Equal(d.tail, o.tail)

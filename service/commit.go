@@ -52,8 +52,19 @@ func (s *Service) commit(ctx context.Context, ws []*write, then func(ctx context
 		at := s.now()
 		var touched patients
 		if err := s.each(ws, http.MethodDelete, func(i int, w *write) (err error) {
-			if err = s.touchCurrent(ctx, tx, &touched, w.typ, w.id); err == nil {
-				out[i], err = s.remove(ctx, tx, w, at)
+			id := w.id
+			if w.condition != nil {
+				match, err := find(ctx, &tx.Reader, w.condition)
+				if err != nil || match == nil {
+					return err
+				}
+				if err := s.mayChange(match); err != nil {
+					return err
+				}
+				id = match.ID
+			}
+			if err = s.touchCurrent(ctx, tx, &touched, w.typ, id); err == nil {
+				out[i], err = s.remove(ctx, tx, w, id, at)
 			}
 			return err
 		}); err != nil {
@@ -70,19 +81,33 @@ func (s *Service) commit(ctx context.Context, ws []*write, then func(ctx context
 				}
 			}
 		}
-		for _, method := range []string{http.MethodPost, http.MethodPut} {
-			if err := s.each(ws, method, func(i int, w *write) (err error) {
-				if r := found.match(i); r != nil {
-					out[i] = Written{Resource: r}
-					return s.touchCurrent(ctx, tx, &touched, r.Type, r.ID)
+		if err := distinctTargets(ws, found, out); err != nil {
+			return err
+		}
+		for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch} {
+			if err := s.each(ws, method, func(i int, w *write) error {
+				id := w.id
+				if match := found.match(i); match != nil {
+					id = match.ID
+					if err := s.touchCurrent(ctx, tx, &touched, match.Type, id); err != nil {
+						return err
+					}
+					if method == http.MethodPost {
+						out[i] = Written{Resource: match}
+						return nil
+					}
 				}
-				if method == http.MethodPut {
-					if err := s.touchCurrent(ctx, tx, &touched, w.typ, w.id); err != nil {
+				if err := s.target(ctx, tx, w, found.match(i)); err != nil {
+					return err
+				}
+				if method != http.MethodPost {
+					if err := s.touchCurrent(ctx, tx, &touched, w.typ, id); err != nil {
 						return err
 					}
 				}
-				if out[i], err = s.put(ctx, tx, w, contents[i], at); err == nil {
-					s.touch(&touched, w.typ, w.id, contents[i].rows)
+				var err error
+				if out[i], err = s.put(ctx, tx, w, id, contents[i], at); err == nil {
+					s.touch(&touched, w.typ, id, contents[i].rows)
 				}
 				return err
 			}); err != nil {
@@ -104,6 +129,30 @@ func (s *Service) commit(ctx context.Context, ws []*write, then func(ctx context
 		return nil, err
 	}
 	return out, nil
+}
+
+// distinctTargets refuses writes whose conditions have led to the same resource
+// (https://hl7.org/fhir/R4/http.html#trules); deleted are the results of the deletes.
+func distinctTargets(ws []*write, found resolution, deleted []Written) error {
+	seen := make(map[string]string, len(ws))
+	for i, w := range ws {
+		ref := w.ref()
+		switch {
+		case deleted[i].Resource != nil:
+			ref = deleted[i].Resource.Ref()
+		case found.match(i) != nil && w.method == http.MethodPost:
+			continue // nothing is written
+		case found.match(i) != nil:
+			ref = found.match(i).Ref()
+		case w.method == http.MethodDelete && w.condition != nil:
+			continue
+		}
+		if first := seen[ref]; first != "" {
+			return fhir.Errorf(fhir.BadRequest, "duplicate", w.entry, "This entry is about the same resource as %s; a transaction may touch a resource once.", first)
+		}
+		seen[ref] = w.entry
+	}
+	return nil
 }
 
 // each runs do for the writes of one method and puts the entry's place into its error.
@@ -164,7 +213,7 @@ func (r resolution) equal(o resolution) bool {
 func (s *Service) resolve(ctx context.Context, r *store.Reader, ws []*write) (resolution, error) {
 	found := resolution{matched: map[int]*fhir.Resource{}, references: map[string]string{}}
 	for i, w := range ws {
-		if w.condition != nil {
+		if w.condition != nil && w.method != http.MethodDelete {
 			match, err := find(ctx, r, w.condition)
 			if err != nil {
 				return resolution{}, inEntry(err, w.entry)

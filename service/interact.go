@@ -39,7 +39,7 @@ func (s *Service) interact(ctx context.Context, p Principal, i interaction, do f
 }
 
 // writes are the interactions that change something.
-var writes = map[string]bool{"create": true, "update": true, "delete": true}
+var writes = map[string]bool{"create": true, "update": true, "patch": true, "delete": true}
 
 // permit decides whether the caller may do this. It is the one place for that decision.
 func (s *Service) permit(_ Principal, i interaction) error {
@@ -56,8 +56,13 @@ func (s *Service) permit(_ Principal, i interaction) error {
 	if t.ReadOnly {
 		return fhir.Errorf(fhir.NotAllowed, "not-supported", "", "%s resources are written by the service alone; they can be read and searched.", i.typ)
 	}
-	if s.provided[i.typ+"/"+i.id] {
-		return fhir.Errorf(fhir.NotAllowed, "business-rule", "", "This %s belongs to the definitions that the service runs on; change it through the definitions folder (AFTERCARE_DEFINITIONS).", i.typ)
+	return s.mayChange(&fhir.Resource{Type: i.typ, ID: i.id})
+}
+
+// mayChange refuses to change what the definitions provide.
+func (s *Service) mayChange(r *fhir.Resource) error {
+	if s.provided[r.Ref()] {
+		return fhir.Errorf(fhir.NotAllowed, "business-rule", "", "This %s belongs to the definitions that the service runs on; change it through the definitions folder (AFTERCARE_DEFINITIONS).", r.Type)
 	}
 	return nil
 }

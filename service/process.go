@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -79,6 +80,7 @@ type target struct {
 	history          bool
 	pairs            []search.Pair
 	query            bool
+	rawQuery         string
 }
 
 func (s *Service) entries(bundle *fhir.Node) ([]request, error) {
@@ -123,7 +125,7 @@ func (s *Service) parseTarget(raw string) (target, error) {
 		if t.pairs, err = search.ParsePairs(query); err != nil {
 			return t, err
 		}
-		t.query = true
+		t.query, t.rawQuery = true, query
 	}
 	part := strings.Split(path, "/")
 	for i := range part {
@@ -161,30 +163,27 @@ func (r *request) check() error {
 		if r.target.id != "" || r.target.history || r.target.query {
 			return fhir.Errorf(fhir.BadRequest, "value", r.place+".request.url", "A POST entry names a resource type alone.")
 		}
-	case http.MethodPut:
-		if r.target.query && r.target.id == "" {
-			return fhir.Errorf(fhir.BadRequest, "not-supported", r.place+".request.url", "Conditional updates are not supported yet.")
+	case http.MethodPut, http.MethodPatch, http.MethodDelete:
+		if !instance && !r.conditional() {
+			return fhir.Errorf(fhir.BadRequest, "value", r.place+".request.url", "A %s entry names a type and an id, or a type and a query.", r.method)
 		}
-		if !instance {
-			return fhir.Errorf(fhir.BadRequest, "value", r.place+".request.url", "A PUT entry names a type and an id.")
+		if r.method == http.MethodDelete {
+			return nil
 		}
-	case http.MethodDelete:
-		if r.target.query && r.target.id == "" {
-			return fhir.Errorf(fhir.BadRequest, "not-supported", r.place+".request.url", "Conditional deletes are not supported yet.")
-		}
-		if !instance {
-			return fhir.Errorf(fhir.BadRequest, "value", r.place+".request.url", "A DELETE entry names a type and an id.")
-		}
-		return nil
 	case http.MethodGet:
 		return nil
 	default:
-		return fhir.Errorf(fhir.BadRequest, "not-supported", r.place+".request.method", "Entries may be POST, PUT, DELETE or GET.")
+		return fhir.Errorf(fhir.BadRequest, "not-supported", r.place+".request.method", "Entries may be POST, PUT, PATCH, DELETE or GET.")
 	}
 	if r.resource == nil {
-		return fhir.Errorf(fhir.BadRequest, "required", r.place+".resource", "A POST or PUT entry carries a resource.")
+		return fhir.Errorf(fhir.BadRequest, "required", r.place+".resource", "A POST, PUT or PATCH entry carries a resource.")
 	}
 	return nil
+}
+
+// conditional reports whether a query stands in for the id.
+func (r *request) conditional() bool {
+	return r.target.query && r.target.id == "" && !r.target.history && r.method != http.MethodGet
 }
 
 // code is the restful-interaction of an entry.
@@ -194,6 +193,8 @@ func (r *request) code() string {
 		return "create"
 	case r.method == http.MethodPut:
 		return "update"
+	case r.method == http.MethodPatch:
+		return "patch"
 	case r.method == http.MethodDelete:
 		return "delete"
 	case r.target.history && r.target.id == "":
@@ -209,7 +210,18 @@ func (r *request) code() string {
 	}
 }
 
+// transaction runs the entries until no patch in it is overtaken by another write.
 func (s *Service) transaction(ctx context.Context, p Principal, entries []request, prefer Prefer) ([]byte, error) {
+	for range patchAttempts {
+		out, err := s.tryTransaction(ctx, p, entries, prefer)
+		if !errors.Is(err, errMoved) {
+			return out, err
+		}
+	}
+	return nil, fhir.Errorf(fhir.Conflict, "conflict", "", "A resource that the Bundle patches is changed too often; try again.")
+}
+
+func (s *Service) tryTransaction(ctx context.Context, p Principal, entries []request, prefer Prefer) ([]byte, error) {
 	var ws []*write
 	var gets []int
 	position := make([]int, len(entries)) // of the entry's write in ws
@@ -222,7 +234,7 @@ func (s *Service) transaction(ctx context.Context, p Principal, entries []reques
 			gets = append(gets, i)
 			continue
 		}
-		w, err := s.entryWrite(r)
+		w, err := s.entryWrite(ctx, r)
 		if err != nil {
 			return nil, inEntry(err, r.place)
 		}
@@ -256,26 +268,58 @@ func (s *Service) transaction(ctx context.Context, p Principal, entries []reques
 	return b.bytes(), nil
 }
 
-func (s *Service) entryWrite(r *request) (*write, error) {
-	w := &write{method: r.method, typ: r.target.typ, id: r.target.id, entry: r.place, fullURL: r.fullURL, node: r.resource, ifMatch: r.ifMatch}
-	if r.method == http.MethodDelete {
-		w.node = nil
-		return w, nil
-	}
+func (s *Service) entryWrite(ctx context.Context, r *request) (*write, error) {
+	w := &write{method: r.method, typ: r.target.typ, id: r.target.id, entry: r.place, fullURL: r.fullURL, ifMatch: r.ifMatch}
 	at := r.place + ".resource"
-	if got := r.resource.Str("resourceType"); got != r.target.typ {
-		return nil, fhir.Errorf(fhir.BadRequest, "structure", at, "The resource is not of the type that request.url names.")
+	if r.method == http.MethodPatch {
+		format, body, err := patchOf(r)
+		if err != nil {
+			return nil, err
+		}
+		if r.conditional() {
+			if err := s.conditionalTarget(w, r.target.rawQuery); err != nil {
+				return nil, err
+			}
+		}
+		return s.patched(ctx, w, format, body)
 	}
-	if err := s.checkScale(r.resource, at); err != nil {
-		return nil, err
+	if r.method != http.MethodDelete {
+		w.node = r.resource
+		if got := r.resource.Str("resourceType"); got != r.target.typ {
+			return nil, fhir.Errorf(fhir.BadRequest, "structure", at, "The resource is not of the type that request.url names.")
+		}
+		if err := s.checkScale(r.resource, at); err != nil {
+			return nil, err
+		}
 	}
-	if r.method == http.MethodPut {
-		return w, sameID(r.resource, w.typ, w.id, at)
-	}
-	w.id = s.newID()
 	var err error
-	w.condition, err = s.condition(w.typ, r.ifNoneExist)
+	switch {
+	case r.conditional():
+		err = s.conditionalTarget(w, r.target.rawQuery)
+	case r.method == http.MethodPut:
+		err = sameID(r.resource, w.typ, w.id, at)
+	case r.method == http.MethodPost:
+		w.id = s.newID()
+		w.condition, err = s.condition(w.typ, r.ifNoneExist)
+	}
 	return w, err
+}
+
+// patchOf reads the patch of an entry: a FHIRPath Patch, or a Binary that holds a JSON
+// Patch (https://hl7.org/fhir/R4/http.html#patch).
+func patchOf(r *request) (PatchFormat, []byte, error) {
+	switch r.resource.Str("resourceType") {
+	case "Parameters":
+		return FHIRPathPatch, r.resource.Raw, nil
+	case "Binary":
+		if r.resource.Str("contentType") == "application/json-patch+json" {
+			body, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(r.resource.Str("data")), ""))
+			if err == nil {
+				return JSONPatch, body, nil
+			}
+		}
+	}
+	return 0, nil, fhir.Errorf(fhir.BadRequest, "value", r.place+".resource", "A PATCH entry carries a Parameters resource, or a Binary of contentType application/json-patch+json.")
 }
 
 // distinct refuses a transaction in which two entries are about the same resource
@@ -290,8 +334,10 @@ func distinct(ws []*write) error {
 		return nil
 	}
 	for _, w := range ws {
-		if err := claim(w.ref(), w.entry); err != nil {
-			return err
+		if w.condition == nil || w.method == http.MethodPost {
+			if err := claim(w.ref(), w.entry); err != nil {
+				return err
+			}
 		}
 		if w.fullURL != "" {
 			if err := claim("fullUrl "+w.fullURL, w.entry); err != nil {
@@ -299,7 +345,7 @@ func distinct(ws []*write) error {
 			}
 		}
 		if w.condition != nil {
-			key := w.typ
+			key := w.typ + "?"
 			for _, pair := range w.condition.Applied {
 				key += "\x00" + pair.Name + "\x00" + pair.Value
 			}
@@ -373,7 +419,7 @@ func (s *Service) writtenEntry(method string, w Written, prefer Prefer) entry {
 // the entries.
 func (s *Service) batch(ctx context.Context, p Principal, entries []request, prefer Prefer) []byte {
 	results := make([]entry, len(entries))
-	for _, method := range []string{http.MethodDelete, http.MethodPost, http.MethodPut, http.MethodGet} {
+	for _, method := range []string{http.MethodDelete, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodGet} {
 		for i := range entries {
 			if entries[i].method == method {
 				results[i] = s.batchEntry(ctx, p, &entries[i], prefer)
@@ -397,9 +443,19 @@ func (s *Service) batchEntry(ctx context.Context, p Principal, r *request, prefe
 	case "create":
 		w, err = s.Create(ctx, p, t.typ, r.resource.Raw, r.ifNoneExist)
 	case "update":
-		w, err = s.Update(ctx, p, t.typ, t.id, r.resource.Raw, r.ifMatch)
+		if r.conditional() {
+			w, err = s.UpdateWhere(ctx, p, t.typ, t.rawQuery, r.resource.Raw, r.ifMatch)
+		} else {
+			w, err = s.Update(ctx, p, t.typ, t.id, r.resource.Raw, r.ifMatch)
+		}
+	case "patch":
+		w, err = s.batchPatch(ctx, p, r)
 	case "delete":
-		w, err = s.Delete(ctx, p, t.typ, t.id, r.ifMatch)
+		if r.conditional() {
+			w, err = s.DeleteWhere(ctx, p, t.typ, t.rawQuery, r.ifMatch)
+		} else {
+			w, err = s.Delete(ctx, p, t.typ, t.id, r.ifMatch)
+		}
 	case "read":
 		res, err = s.Read(ctx, p, t.typ, t.id)
 	case "vread":
@@ -418,6 +474,18 @@ func (s *Service) batchEntry(ctx context.Context, p Principal, r *request, prefe
 		return entry{resource: body, status: statusLine(http.StatusOK)}
 	default:
 		return s.writtenEntry(r.method, w, prefer)
+	}
+}
+
+func (s *Service) batchPatch(ctx context.Context, p Principal, r *request) (Written, error) {
+	format, body, err := patchOf(r)
+	switch {
+	case err != nil:
+		return Written{}, err
+	case r.conditional():
+		return s.PatchWhere(ctx, p, r.target.typ, r.target.rawQuery, format, body, r.ifMatch)
+	default:
+		return s.Patch(ctx, p, r.target.typ, r.target.id, format, body, r.ifMatch)
 	}
 }
 

@@ -30,7 +30,7 @@ func (s *Service) provide(ctx context.Context, definitions []*fhir.Node) error {
 	}
 	return s.store.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		for i, w := range ws {
-			if _, err := s.put(ctx, tx, w, contents[i], s.now()); err != nil {
+			if _, err := s.put(ctx, tx, w, w.id, contents[i], s.now()); err != nil {
 				return err
 			}
 		}

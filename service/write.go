@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -15,17 +16,20 @@ import (
 
 // write is one create, update or delete on its way into the store.
 type write struct {
-	method  string // POST, PUT or DELETE
-	typ, id string // for POST, the id that a new resource will get
+	method  string // POST, PUT, PATCH or DELETE
+	typ, id string // the id that the resource has, or gets if it is new
 	// entry is the place of a Bundle entry, "Bundle.entry[3]", or "".
 	entry   string
 	fullURL string
 	// node is the resource as received, checked; nil for DELETE.
 	node  *fhir.Node
 	links []validate.Link
-	// condition is If-None-Exist, nil without one.
+	// condition is the query of a conditional interaction, nil without one: for POST
+	// If-None-Exist, else the query of the URL, whose match stands in for id.
 	condition *search.Query
 	ifMatch   string
+	// base is the version that the content of a PATCH was made from.
+	base int64
 }
 
 // ref is "Type/id".
@@ -103,9 +107,12 @@ func find(ctx context.Context, r *store.Reader, q *search.Query) (*fhir.Resource
 	return page.Resources[0], nil
 }
 
-// put stores the content of a create or an update.
-func (s *Service) put(ctx context.Context, tx *store.Tx, w *write, c content, at time.Time) (Written, error) {
-	current, err := tx.Get(ctx, w.typ, w.id)
+// errMoved tells a patch that the resource has changed since it was read.
+var errMoved = errors.New("the resource has changed since the patch was applied")
+
+// put stores the content of a create, an update or a patch under id.
+func (s *Service) put(ctx context.Context, tx *store.Tx, w *write, id string, c content, at time.Time) (Written, error) {
+	current, err := tx.Get(ctx, w.typ, id)
 	switch kind := fhir.KindOf(err); {
 	case err != nil && kind != fhir.NotFound:
 		return Written{}, err
@@ -116,8 +123,11 @@ func (s *Service) put(ctx context.Context, tx *store.Tx, w *write, c content, at
 	if err := matches(w.ifMatch, current, exists); err != nil {
 		return Written{}, err
 	}
+	if w.base != 0 && (!exists || current.Version != w.base) {
+		return Written{}, errMoved
+	}
 	if exists {
-		same, err := sameContent(current, c.draft)
+		same, err := sameContent(current, c.draft.WithID(id))
 		if err != nil {
 			return Written{}, err
 		}
@@ -125,7 +135,7 @@ func (s *Service) put(ctx context.Context, tx *store.Tx, w *write, c content, at
 			return Written{Resource: current}, nil
 		}
 	}
-	stored, err := tx.Put(ctx, c.draft, w.id, at, w.method, c.rows)
+	stored, err := tx.Put(ctx, c.draft, id, at, w.method, c.rows)
 	if err != nil {
 		return Written{}, err
 	}
@@ -142,8 +152,8 @@ func sameContent(current *fhir.Resource, d *fhir.Draft) (bool, error) {
 
 // remove stores a deletion. Deleting what is not there succeeds and changes nothing
 // (https://hl7.org/fhir/R4/http.html#delete).
-func (s *Service) remove(ctx context.Context, tx *store.Tx, w *write, at time.Time) (Written, error) {
-	current, err := tx.Get(ctx, w.typ, w.id)
+func (s *Service) remove(ctx context.Context, tx *store.Tx, w *write, id string, at time.Time) (Written, error) {
+	current, err := tx.Get(ctx, w.typ, id)
 	switch kind := fhir.KindOf(err); {
 	case err != nil && kind != fhir.NotFound:
 		return Written{}, err
@@ -156,7 +166,7 @@ func (s *Service) remove(ctx context.Context, tx *store.Tx, w *write, at time.Ti
 	if current.Deleted {
 		return Written{Resource: current}, nil
 	}
-	gone, err := tx.Delete(ctx, w.typ, w.id, at, http.MethodDelete)
+	gone, err := tx.Delete(ctx, w.typ, id, at, http.MethodDelete)
 	if err != nil {
 		return Written{}, err
 	}

@@ -20,6 +20,8 @@ type extraction struct {
 	rows  []Row
 	first int          // where the rows of the current parameter begin
 	seen  map[Row]bool // the rows of the current parameter, once they are many
+
+	contained map[string]string // types of the contained resources by id; nil until asked for
 }
 
 // Extract returns the rows of a resource under every parameter of its type: by parameter

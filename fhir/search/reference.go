@@ -57,12 +57,13 @@ func (x *extraction) reference(s string) error {
 func (x *extraction) refersTo(n *fhir.Node) string {
 	s := n.Str("reference")
 	if id, ok := strings.CutPrefix(s, "#"); ok {
-		for _, c := range x.root.Each("contained") {
-			if c.Str("id") == id {
-				return c.Str("resourceType")
+		if x.contained == nil {
+			x.contained = map[string]string{}
+			for _, c := range x.root.Each("contained") {
+				x.contained[c.Str("id")] = c.Str("resourceType")
 			}
 		}
-		return ""
+		return x.contained[id]
 	}
 	if ref := fhir.ParseReference(s, x.base); ref.Local() {
 		return ref.Type

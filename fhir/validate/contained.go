@@ -1,10 +1,6 @@
 package validate
 
-import (
-	"slices"
-
-	"aftercare/fhir"
-)
+import "aftercare/fhir"
 
 // use is one place that refers into its own resource: "#id", or "#" for the container.
 type use struct {
@@ -18,8 +14,21 @@ func (w *walk) use(text string) { w.uses = append(w.uses, use{w.inside, text}) }
 // them were seen (https://hl7.org/fhir/R4/references.html#contained): each has an id of
 // its own, and something refers to it or it refers to its container.
 func (w *walk) contained(n *fhir.Node) {
-	var ids []string
-	for i, c := range n.Each("contained") {
+	contained := n.Each("contained")
+	if len(contained) == 0 {
+		return
+	}
+	referred := make(map[string]bool, len(w.uses)) // "#id"
+	refers := make(map[int]bool)                   // contained resources that refer to their container
+	for _, u := range w.uses {
+		if u.text == "#" {
+			refers[u.from] = true
+		} else {
+			referred[u.text] = true
+		}
+	}
+	ids := make(map[string]bool, len(contained))
+	for i, c := range contained {
 		w.enter("contained")
 		w.index(i)
 		id := c.Str("id")
@@ -27,14 +36,12 @@ func (w *walk) contained(n *fhir.Node) {
 		case c.Kind != fhir.Object:
 		case id == "":
 			w.add("required", "id", "A contained resource must have an id.")
-		case slices.Contains(ids, id):
+		case ids[id]:
 			w.add("structure", "id", "Two contained resources must not have the same id.")
-		case !slices.ContainsFunc(w.uses, func(u use) bool {
-			return u.text == "#" && u.from == i || u.text[1:] == id
-		}):
+		case !refers[i] && !referred["#"+id]:
 			w.add("invariant", "", "dom-3: A contained resource must be referred to from elsewhere in the resource, or refer to it.")
 		}
-		ids = append(ids, id)
+		ids[id] = true
 		w.leave()
 	}
 }

@@ -54,10 +54,8 @@ func (w *walk) target(literal string) (found string, ok bool) {
 		if literal == "#" {
 			return w.container.Str("resourceType"), true
 		}
-		for _, c := range w.container.Each("contained") {
-			if c.Str("id") == literal[1:] {
-				return c.Str("resourceType"), true
-			}
+		if typ, ok := w.containedType(literal[1:]); ok {
+			return typ, true
 		}
 		w.add("invariant", "reference", "ref-1: A reference that begins with # must name the id of a contained resource.")
 		return "", false
@@ -82,6 +80,22 @@ func (w *walk) target(literal string) (found string, ok bool) {
 		return "", false
 	}
 	return found, true
+}
+
+// containedType is the type of the contained resource with an id, and whether there is one.
+// The first question lists them: asking each resource for its id at every reference would
+// take time by the square of their number.
+func (w *walk) containedType(id string) (typ string, ok bool) {
+	if w.types == nil {
+		w.types = map[string]string{}
+		for _, c := range w.container.Each("contained") {
+			if _, known := w.types[c.Str("id")]; !known {
+				w.types[c.Str("id")] = c.Str("resourceType")
+			}
+		}
+	}
+	typ, ok = w.types[id]
+	return typ, ok
 }
 
 // isScheme tells a URL scheme from a relative path with a colon in it.

@@ -24,6 +24,7 @@ type walk struct {
 	container    *fhir.Node // the innermost resource that is not contained
 	inside       int        // index of the contained resource being walked, -1 outside
 	uses         []use
+	types        map[string]string // of the container's contained resources, by id; nil until asked for
 }
 
 // step is one name of a path, with an index where that is not negative.
@@ -99,15 +100,15 @@ func (w *walk) resource(n *fhir.Node, contained bool) {
 	if contained && n.Get("contained") != nil {
 		w.add("invariant", "contained", "dom-2: A contained resource must not contain others.")
 	}
-	outer, container, inside, uses := w.resourceNode, w.container, w.inside, w.uses
+	outer, container, inside, uses, types := w.resourceNode, w.container, w.inside, w.uses, w.types
 	w.resourceNode = n
 	if !contained {
-		w.container, w.inside, w.uses = n, -1, nil
+		w.container, w.inside, w.uses, w.types = n, -1, nil, nil
 	}
 	w.object(n, t, nil)
 	if !contained {
 		w.contained(n)
-		w.container, w.inside, w.uses = container, inside, uses
+		w.container, w.inside, w.uses, w.types = container, inside, uses, types
 	}
 	w.resourceNode = outer
 }
