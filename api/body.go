@@ -12,10 +12,14 @@ import (
 
 // readResource reads the JSON body of at most limit bytes.
 func readResource(g *gin.Context, limit int64) ([]byte, error) {
+	return readBody(g, limit, fhirJSON, isJSON)
+}
+
+func readBody(g *gin.Context, limit int64, wanted string, fits func(mediaType string) bool) ([]byte, error) {
 	if g.Request.ContentLength == 0 {
 		return nil, errEmpty
 	}
-	if err := checkBody(g.Request.Header, false); err != nil {
+	if err := checkBody(g.Request.Header, wanted, fits); err != nil {
 		return nil, err
 	}
 	body, err := readLimited(g, limit)
@@ -30,7 +34,7 @@ func readForm(c *call) (string, error) {
 	if c.Request.ContentLength == 0 {
 		return "", nil
 	}
-	if err := checkBody(c.Request.Header, true); err != nil {
+	if err := checkBody(c.Request.Header, formType, isForm); err != nil {
 		return "", err
 	}
 	body, err := readLimited(c.Context, maxForm)

@@ -4,12 +4,20 @@ import (
 	"net/http"
 
 	"aftercare/fhir"
+	"aftercare/service"
 )
 
 // delete: DELETE [base]/[type]/[id] (https://hl7.org/fhir/R4/http.html#delete), also a
-// success where nothing is left to delete.
+// success where nothing is left to delete; DELETE [base]/[type]?query deletes the one
+// resource that the query selects.
 func (a *api) delete(c *call) error {
-	w, err := a.service.Delete(c.ctx(), c.principal(), c.typ, c.id, c.GetHeader("If-Match"))
+	var w service.Written
+	var err error
+	if c.id == "" {
+		w, err = a.service.DeleteWhere(c.ctx(), c.principal(), c.typ, c.Request.URL.RawQuery, c.GetHeader("If-Match"))
+	} else {
+		w, err = a.service.Delete(c.ctx(), c.principal(), c.typ, c.id, c.GetHeader("If-Match"))
+	}
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,8 @@ func isJSON(mediaType string) bool {
 	return mediaType == fhirJSON || mediaType == "application/json" || mediaType == "text/json"
 }
 
+func isForm(mediaType string) bool { return mediaType == formType }
+
 // rightVersion reports whether a media type's fhirVersion parameter, if any, is R4.
 func rightVersion(parameters map[string]string) bool {
 	v, given := parameters["fhirversion"] // mime lower-cases the names
@@ -95,13 +97,9 @@ func accepts(headers []string) bool {
 	return false
 }
 
-// checkBody refuses a body that is not declared to be uncompressed UTF-8 of the wanted
-// kind: FHIR JSON, or a form.
-func checkBody(h http.Header, form bool) error {
-	wanted := fhirJSON
-	if form {
-		wanted = formType
-	}
+// checkBody refuses a body that is not declared to be uncompressed UTF-8 of a media type
+// that fits; wanted names those types for the sender.
+func checkBody(h http.Header, wanted string, fits func(mediaType string) bool) error {
 	refuse := func(why string) error {
 		return fhir.Errorf(fhir.UnsupportedMedia, "not-supported", "", "%s; send the body as %s in UTF-8.", why, wanted)
 	}
@@ -118,7 +116,7 @@ func checkBody(h http.Header, form bool) error {
 	switch {
 	case err != nil:
 		return refuse("The Content-Type cannot be read")
-	case form && mediaType != formType, !form && !isJSON(mediaType):
+	case !fits(mediaType):
 		return refuse("The body's Content-Type is not one that is understood here")
 	case !rightVersion(parameters):
 		return refuse("The Content-Type names a FHIR version that is not 4.0")

@@ -165,8 +165,8 @@ func FuzzAccept(f *testing.F) {
 	f.Add(",;=\"", "a/b;charset")
 	f.Fuzz(func(t *testing.T, accept, contentType string) {
 		h := http.Header{"Accept": {accept, fhirJSON}, "Content-Type": {contentType}}
-		_ = checkBody(h, true)
-		_ = checkBody(h, false)
+		_ = checkBody(h, formType, isForm)
+		_ = checkBody(h, fhirJSON, isJSON)
 		refused := strings.Contains(accept, "/") || strings.Contains(accept, "*") || strings.Contains(accept, ";")
 		if !refused && acceptable(h, nil) != nil {
 			t.Errorf("FHIR JSON is named in full, and %q cannot take it back", accept)

@@ -36,11 +36,15 @@ func (a *api) routes() *gin.Engine {
 
 	get("/:type", a.handle(a.search, anyParameter))
 	fhir.POST("/:type", a.handle(a.create))
+	fhir.PUT("/:type", a.handle(a.update, anyParameter))
+	fhir.PATCH("/:type", a.handle(a.patch, anyParameter))
+	fhir.DELETE("/:type", a.handle(a.delete, anyParameter))
 	fhir.POST("/:type/_search", a.handle(a.search, anyParameter))
 	get("/:type/_history", a.handle(a.history, anyParameter))
 
 	get("/:type/:id", a.handle(a.read))
 	fhir.PUT("/:type/:id", a.handle(a.update))
+	fhir.PATCH("/:type/:id", a.handle(a.patch))
 	fhir.DELETE("/:type/:id", a.handle(a.delete))
 	get("/:type/:id/_history", a.handle(a.history, anyParameter))
 	get("/:type/:id/_history/:version", a.handle(a.vread))

@@ -59,16 +59,20 @@ func TestAddresses(t *testing.T) {
 		{"_search by GET", "GET", "/fhir/Patient/_search", 405, "not-supported"},
 		{"GET of the base", "GET", "/fhir", 405, "not-supported"},
 		{"POST to an instance", "POST", "/fhir/Patient/p1", 405, "not-supported"},
-		{"PATCH", "PATCH", "/fhir/Patient/p1", 405, "not-supported"},
-		{"conditional update", "PUT", "/fhir/Patient?identifier=1", 405, "not-supported"},
-		{"conditional delete", "DELETE", "/fhir/Patient?identifier=1", 405, "not-supported"},
 		{"method that HTTP lacks", "BREW", "/fhir/Patient/p1", 405, "not-supported"},
 		{"TRACE", "TRACE", "/fhir/Patient/p1", 405, "not-supported"},
 		{"POST of health", "POST", "/healthz", 405, "not-supported"},
 		{"create of a read-only type", "POST", "/fhir/AuditEvent", 405, "not-supported"},
 		{"update of a read-only type", "PUT", "/fhir/AuditEvent/1", 405, "not-supported"},
+		{"patch of a read-only type", "PATCH", "/fhir/AuditEvent/1", 405, "not-supported"},
+		{"conditional delete of a read-only type", "DELETE", "/fhir/AuditEvent?date=2026", 405, "not-supported"},
 		{"delete of a read-only type", "DELETE", "/fhir/AuditEvent/1", 405, "not-supported"},
 
+		{"conditional delete that selects nothing", "DELETE", "/fhir/Patient?identifier=none", 204, ""},
+		{"delete without a condition", "DELETE", "/fhir/Patient", 400, "required"},
+		{"delete by a parameter that is not known", "DELETE", "/fhir/Patient?colour=red", 400, "not-supported"},
+		{"patch without a body", "PATCH", "/fhir/Patient/p1", 400, "required"},
+		{"conditional update without a body", "PUT", "/fhir/Patient?identifier=1", 400, "required"},
 		{"update under an id that cannot be", "PUT", "/fhir/Patient/a_b", 400, "value"},
 		{"parameter that read does not take", "GET", "/fhir/Patient/p1?_elements=name", 400, "not-supported"},
 		{"parameter that delete does not take", "DELETE", "/fhir/Patient/p1?_cascade=true", 400, "not-supported"},
@@ -93,16 +97,16 @@ func TestAddresses(t *testing.T) {
 func TestAllowNamesWhatIsOffered(t *testing.T) {
 	s := start(t, setup{})
 	for path, allow := range map[string]string{
-		"/Patient/p1": "DELETE, GET, HEAD, PUT", "/Patient": "GET, HEAD, POST", "": "POST", "/Patient/_search": "POST",
+		"/Patient/p1": "DELETE, GET, HEAD, PATCH, PUT", "/Patient": "DELETE, GET, HEAD, PATCH, POST, PUT", "": "POST", "/Patient/_search": "POST",
 	} {
-		for _, method := range []string{http.MethodPatch, http.MethodOptions} {
+		for _, method := range []string{"BREW", http.MethodOptions} {
 			a := s.do(t, method, s.base+path, "")
 			for m := range strings.SplitSeq(allow, ", ") {
 				if !strings.Contains(a.header.Get("Allow"), m) {
 					t.Errorf("%s %s: Allow = %q lacks %s", method, path, a.header.Get("Allow"), m)
 				}
 			}
-			if want := map[string]int{http.MethodPatch: 405, http.MethodOptions: 204}[method]; a.status != want {
+			if want := map[string]int{"BREW": 405, http.MethodOptions: 204}[method]; a.status != want {
 				t.Errorf("%s %s: status %d, want %d", method, path, a.status, want)
 			}
 		}
@@ -136,10 +140,16 @@ func TestEveryRouteAnswersErrorsAsOutcomes(t *testing.T) {
 		t.Run(r.Method+" "+r.Path, func(t *testing.T) {
 			path := strings.NewReplacer(":type", "Patient", ":id", "p1", ":version", "1").Replace(r.Path)
 			body := ""
-			if r.Method == http.MethodPost || r.Method == http.MethodPut {
+			switch r.Method {
+			case http.MethodPost, http.MethodPut:
 				if !strings.HasSuffix(path, "_search") {
 					body = withID("p1")
 				}
+			case http.MethodPatch:
+				body = `{"resourceType":"Parameters"}`
+			}
+			if r.Path == "/fhir/:type" && r.Method != http.MethodPost && r.Method != http.MethodGet && r.Method != http.MethodHead {
+				path += "?identifier=1"
 			}
 			a := s.do(t, r.Method, s.URL+path, body)
 			if !strings.HasPrefix(r.Path, "/fhir/") {

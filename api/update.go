@@ -4,10 +4,12 @@ import (
 	"net/http"
 
 	"aftercare/fhir"
+	"aftercare/service"
 )
 
 // update: PUT [base]/[type]/[id] (https://hl7.org/fhir/R4/http.html#update), 201 where
-// it made the resource. If-Match asks for an update of that version only.
+// it made the resource. If-Match asks for an update of that version only. PUT
+// [base]/[type]?query updates the one resource that the query selects, or makes one.
 func (a *api) update(c *call) error {
 	if c.GetHeader("If-None-Match") != "" {
 		// Ignoring it would overwrite what the caller wanted to keep.
@@ -17,7 +19,12 @@ func (a *api) update(c *call) error {
 	if err != nil {
 		return err
 	}
-	w, err := a.service.Update(c.ctx(), c.principal(), c.typ, c.id, body, c.GetHeader("If-Match"))
+	var w service.Written
+	if c.id == "" {
+		w, err = a.service.UpdateWhere(c.ctx(), c.principal(), c.typ, c.Request.URL.RawQuery, body, c.GetHeader("If-Match"))
+	} else {
+		w, err = a.service.Update(c.ctx(), c.principal(), c.typ, c.id, body, c.GetHeader("If-Match"))
+	}
 	if err != nil {
 		return err
 	}

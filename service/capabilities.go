@@ -57,8 +57,8 @@ func (s *Service) Capabilities() []byte {
 		}
 		r.Interaction = codes("read", "vread", "history-instance", "history-type", "search-type")
 		if !t.ReadOnly {
-			r.Interaction = append(r.Interaction, codes("create", "update", "delete")...)
-			r.UpdateCreate, r.ConditionalCreate = true, true
+			r.Interaction = append(r.Interaction, codes("create", "update", "patch", "delete")...)
+			r.UpdateCreate, r.ConditionalCreate, r.ConditionalUpdate, r.ConditionalDelete = true, true, true, "single"
 		}
 		for _, p := range s.registry.Parameters(t.Name) {
 			r.SearchParam = append(r.SearchParam, parameter{p.Code, p.Kind.Name()})
@@ -74,12 +74,14 @@ func (s *Service) Capabilities() []byte {
 		Implementation implementation `json:"implementation"`
 		FHIRVersion    string         `json:"fhirVersion"`
 		Format         []string       `json:"format"`
+		PatchFormat    []string       `json:"patchFormat"`
 		Rest           []rest         `json:"rest"`
 	}{
 		ResourceType: "CapabilityStatement", Status: "active", Date: s.started.UTC().Format(time.RFC3339), Kind: "instance",
 		Software:       software{"Aftercare", s.software},
 		Implementation: implementation{"Aftercare plans and pain observations after osseointegration surgery", s.baseURL},
-		FHIRVersion:    fhir.Version, Format: []string{"application/fhir+json", "json"}, Rest: []rest{server},
+		FHIRVersion:    fhir.Version, Format: []string{"application/fhir+json", "json"},
+		PatchFormat: []string{"application/json-patch+json", "application/fhir+json"}, Rest: []rest{server},
 	})
 	if err != nil { // plain data: cannot happen
 		panic(err)
