@@ -9,7 +9,7 @@ FUZZTIME ?= 20s
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-test: ## run all tests with the race detector; installs gcc and curl if they are missing
+test: ## run all tests with the race detector; installs gcc, curl, Node.js and npm if they are missing
 	@scripts/test-needs
 	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
 

@@ -59,7 +59,7 @@ func (p *program) serve(ctx context.Context, cfg config.Config, started func(ctx
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	handler, err := api.New(api.Options{
-		Service: svc, BaseURL: base, Logger: log, MaxBody: cfg.MaxBody, MaxBundle: cfg.MaxBundle,
+		Service: svc, BaseURL: base, Logger: log, MaxBody: cfg.MaxBody, MaxBundle: cfg.MaxBundle, CORSOrigins: cfg.CORSOrigins,
 		TracerProvider: tele.tracer, MeterProvider: tele.meter, Metrics: tele.metrics,
 	})
 	if err != nil {

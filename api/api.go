@@ -36,6 +36,9 @@ type Options struct {
 	// MaxBody limits the body of a single resource, MaxBundle that of a Bundle sent to
 	// the base; both in bytes, 0 means the default.
 	MaxBody, MaxBundle int64
+	// CORSOrigins are the origins, such as https://dashboard.example, whose web pages may
+	// use the FHIR base; none: no page of another origin may.
+	CORSOrigins []string
 	// TracerProvider and MeterProvider record spans and metrics; nil records none.
 	TracerProvider trace.TracerProvider
 	MeterProvider  metric.MeterProvider
@@ -52,6 +55,7 @@ type api struct {
 	log       *slog.Logger
 	maxBody   int64
 	maxBundle int64
+	origins   []string
 	tracer    trace.Tracer
 	meters    meters
 	metrics   http.Handler
@@ -81,7 +85,7 @@ func newAPI(o Options) (*api, error) {
 	}
 	a := &api{
 		service: o.Service, base: base, path: path, log: o.Logger,
-		maxBody: o.MaxBody, maxBundle: o.MaxBundle, metrics: o.Metrics, newID: o.NewID,
+		maxBody: o.MaxBody, maxBundle: o.MaxBundle, origins: o.CORSOrigins, metrics: o.Metrics, newID: o.NewID,
 	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)

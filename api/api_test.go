@@ -142,6 +142,7 @@ func (s *server) do(t testing.TB, method, url, body string, headers ...string) a
 	if body != "" {
 		req.Header.Set("Content-Type", fhirJSON)
 	}
+	req.Header.Set("Accept-Encoding", "identity") // else the client asks for gzip and hides it
 	for pair := range slices.Chunk(headers, 2) {
 		if req.Header.Del(pair[0]); pair[1] != "" {
 			req.Header.Set(pair[0], pair[1])

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net/http"
 
 	"aftercare/fhir"
@@ -50,6 +51,7 @@ const firstRead = 64 << 10
 func readLimited(g *gin.Context, limit int64) ([]byte, error) {
 	announced := g.Request.ContentLength // -1 when chunked
 	if announced > limit {
+		discard(g)
 		return nil, tooLarge(limit)
 	}
 	var body bytes.Buffer
@@ -60,11 +62,24 @@ func readLimited(g *gin.Context, limit int64) ([]byte, error) {
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
+		discard(g)
 		return nil, tooLarge(limit)
 	case err != nil:
 		return nil, fhir.Errorf(fhir.BadRequest, "incomplete", "", "The body could not be read to its end: it is shorter than announced, badly chunked, or came too slowly.").Because(err)
 	}
 	return body.Bytes(), nil
+}
+
+// discardLimit is how much of a body that is too large is still read, in bytes.
+const discardLimit = 64 << 20
+
+// discard reads what a client goes on sending. Most clients look for an answer only when
+// they have sent all, and would find a connection that was cut instead of the reason. One
+// that asks first, with Expect: 100-continue, sends nothing.
+func discard(g *gin.Context) {
+	if g.GetHeader("Expect") == "" {
+		_, _ = io.CopyN(io.Discard, g.Request.Body, discardLimit)
+	}
 }
 
 func tooLarge(limit int64) error {

@@ -114,3 +114,34 @@ func TestLyingBodies(t *testing.T) {
 		raw(t, s, head+"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n").want(t, 400, "required")
 	})
 }
+
+// A client that sends all before it looks for an answer still gets one.
+func TestTooLargeIsToldToClientsThatSendFirst(t *testing.T) {
+	s := start(t, setup{options: withLimits})
+	const size = 16 << 20
+	for name, head := range map[string]string{
+		"announced": fmt.Sprintf("Content-Length: %d\r\n\r\n", size),
+		"chunked":   fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n", size),
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = conn.Close() }()
+			_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+			request := "POST /fhir/Patient HTTP/1.1\r\nHost: x\r\nContent-Type: " + fhirJSON + "\r\n" + head + strings.Repeat(" ", size) + "\r\n0\r\n\r\n"
+			if _, err := io.WriteString(conn, request); err != nil {
+				t.Fatal(err)
+			}
+			res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = res.Body.Close() }()
+			if body, _ := io.ReadAll(res.Body); res.StatusCode != 413 || !strings.Contains(string(body), "too-long") {
+				t.Errorf("%d %s", res.StatusCode, body)
+			}
+		})
+	}
+}

@@ -22,6 +22,8 @@ type call struct {
 	// parameters are those of the URL and of a search form, in order, decoded.
 	parameters []search.Pair
 	prefer     preference
+	// when are the preconditions of a write.
+	when service.Preconditions
 	// pretty asks for an indented reply.
 	pretty bool
 }
@@ -64,6 +66,11 @@ func (a *api) open(g *gin.Context, takes []string) (*call, error) {
 			return nil, err
 		}
 	}
+	if c.writes() {
+		if c.when, err = preconditions(g.Request.Header); err != nil {
+			return nil, err
+		}
+	}
 	if c.pretty, err = isPretty(c.parameters); err != nil {
 		return nil, err
 	}
@@ -78,7 +85,7 @@ func (c *call) writes() bool {
 	case http.MethodGet, http.MethodHead:
 		return false
 	}
-	return !c.isSearchForm()
+	return !c.isSearchForm() && !c.isOperation()
 }
 
 // checkAddress refuses types that are not served, writes to types that are read-only,

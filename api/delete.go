@@ -14,9 +14,9 @@ func (a *api) delete(c *call) error {
 	var w service.Written
 	var err error
 	if c.id == "" {
-		w, err = a.service.DeleteWhere(c.ctx(), c.principal(), c.typ, c.Request.URL.RawQuery, c.GetHeader("If-Match"))
+		w, err = a.service.DeleteWhere(c.ctx(), c.principal(), c.typ, c.Request.URL.RawQuery, c.when)
 	} else {
-		w, err = a.service.Delete(c.ctx(), c.principal(), c.typ, c.id, c.GetHeader("If-Match"))
+		w, err = a.service.Delete(c.ctx(), c.principal(), c.typ, c.id, c.when)
 	}
 	if err != nil {
 		return err

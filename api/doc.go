@@ -8,9 +8,11 @@
 // HTTP.
 //
 // Around every handler stands the same chain: identify (X-Request-Id), trace (one span,
-// W3C traceparent continued), measure (metrics), record (one log line), rescue (panics).
-// None of them writes a path, a query, a header or a body anywhere: the route template
-// stands for the URL, so that no patient's id, name or number reaches a log or a span.
+// W3C traceparent continued), measure (metrics), record (one log line), rescue (panics),
+// cors (web pages of other origins), negotiateEncoding (gzip). None of them writes a
+// path, a query, a header or a body anywhere: the route template stands for the URL, so
+// that no patient's id, name or number reaches a log or a span.
 //
-// Bytes that the service returns go to the socket as they are.
+// Bytes that the service returns go to the socket as they are, compressed where the caller takes
+// gzip.
 package api

@@ -59,7 +59,11 @@ func (a *api) fail(g *gin.Context, err error) {
 			h.Set("Retry-After", "1")
 		}
 	}
-	reply(g, status, fhir.Outcome(issues...))
+	body := fhir.Outcome(issues...)
+	if wantsPretty(g.Request.URL.RawQuery) {
+		body = indent(body)
+	}
+	reply(g, status, body)
 }
 
 // explain gives the status and the issues for an error.

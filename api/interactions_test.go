@@ -81,7 +81,7 @@ func TestUpdate(t *testing.T) {
 		t.Fatalf("changed: %+v", second)
 	}
 	s.do(t, http.MethodPut, s.base+"/Patient/p1", withID("p1"), "If-Match", `W/"1"`).want(t, 412, "conflict")
-	s.do(t, http.MethodPut, s.base+"/Patient/p1", withID("p1"), "If-None-Match", "*").want(t, 400, "not-supported")
+	s.do(t, http.MethodPut, s.base+"/Patient/p1", withID("p1"), "If-None-Match", "*").want(t, 412, "conflict")
 	if first := s.do(t, http.MethodGet, s.base+"/Patient/p1/_history/1", "").want(t, 200, ""); first.body != made.body || first.header.Get("ETag") != `W/"1"` {
 		t.Fatalf("the first version: %+v", first)
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"aftercare/fhir/search"
+
+	"github.com/gin-gonic/gin"
 )
 
 func TestAccept(t *testing.T) {
@@ -172,4 +174,50 @@ func FuzzAccept(f *testing.F) {
 			t.Errorf("FHIR JSON is named in full, and %q cannot take it back", accept)
 		}
 	})
+}
+
+// Every FHIR route takes _format and _pretty, for its errors too, and none takes XML.
+func TestEveryRouteTakesFormatAndPretty(t *testing.T) {
+	var routes gin.RoutesInfo
+	s := start(t, setup{routes: func(_ *api, e *gin.Engine) { routes = e.Routes() }})
+	put(t, s, "p1")
+	for _, r := range routes {
+		if r.Path != "/fhir" && !strings.HasPrefix(r.Path, "/fhir/") || r.Method == http.MethodDelete {
+			continue
+		}
+		t.Run(r.Method+" "+r.Path, func(t *testing.T) {
+			path := strings.NewReplacer(":type", "Patient", ":id", "p1", ":version", "1").Replace(r.Path)
+			var body string
+			var headers []string
+			switch {
+			case strings.HasSuffix(path, "_search"):
+				body, headers = "_id=p1", []string{"Content-Type", formType}
+			case r.Path == "/fhir" || r.Path == "/fhir/":
+				body = `{"resourceType":"Bundle","type":"batch"}`
+			case r.Method == http.MethodPost, r.Method == http.MethodPut:
+				body = withID("p1")
+			case r.Method == http.MethodPatch:
+				body, headers = `[]`, []string{"Content-Type", jsonPatch}
+			}
+			query := "?"
+			if r.Path == "/fhir/:type" && (r.Method == http.MethodPut || r.Method == http.MethodPatch) {
+				query += "_id=p1&"
+			}
+			plain := s.do(t, r.Method, s.URL+path+query, body, headers...)
+			pretty := s.do(t, r.Method, s.URL+path+query+"_format=json&_pretty=true", body, append(headers, "Accept", "application/fhir+xml")...)
+			if plain.status >= 500 || pretty.status >= 500 || (plain.status < 300) != (pretty.status < 300) {
+				t.Fatalf("plain %d, with parameters %d: %s", plain.status, pretty.status, pretty.body)
+			}
+			if strings.Contains(plain.body, "\n") || pretty.body != "" && !strings.Contains(pretty.body, "\n  \"resourceType\"") {
+				t.Errorf("plain %.80q, pretty %.80q", plain.body, pretty.body)
+			}
+			s.do(t, r.Method, s.URL+path+query+"_format=xml", body, headers...).want(t, 406, "")
+			if refused := s.do(t, r.Method, s.URL+path+query+"_pretty=true&_format=xml", body, headers...).want(t, 406, ""); refused.body != "" && !strings.Contains(refused.body, "\n  \"resourceType\"") {
+				t.Errorf("the error is not pretty: %q", refused.body)
+			}
+			if body != "" {
+				s.do(t, r.Method, s.URL+path+query, "<Patient/>", "Content-Type", "application/fhir+xml").want(t, 415, "not-supported")
+			}
+		})
+	}
 }

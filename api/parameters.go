@@ -55,6 +55,16 @@ func refuseUnknown(pairs []search.Pair, takes []string) error {
 	return nil
 }
 
+// wantsPretty is isPretty for a request that has failed, whose parameters may be unread.
+func wantsPretty(query string) bool {
+	pairs, err := search.ParsePairs(query)
+	if err != nil {
+		return false
+	}
+	pretty, err := isPretty(pairs)
+	return err == nil && pretty
+}
+
 func isPretty(pairs []search.Pair) (bool, error) {
 	pretty := false
 	for _, p := range pairs {

@@ -22,9 +22,9 @@ func (a *api) patch(c *call) error {
 	}
 	var w service.Written
 	if c.id == "" {
-		w, err = a.service.PatchWhere(c.ctx(), c.principal(), c.typ, c.Request.URL.RawQuery, format, body, c.GetHeader("If-Match"))
+		w, err = a.service.PatchWhere(c.ctx(), c.principal(), c.typ, c.Request.URL.RawQuery, format, body, c.when)
 	} else {
-		w, err = a.service.Patch(c.ctx(), c.principal(), c.typ, c.id, format, body, c.GetHeader("If-Match"))
+		w, err = a.service.Patch(c.ctx(), c.principal(), c.typ, c.id, format, body, c.when)
 	}
 	if err != nil {
 		return err

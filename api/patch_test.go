@@ -13,11 +13,11 @@ func TestPatchByMediaType(t *testing.T) {
 	const operations = `[{"op":"add","path":"/active","value":true}]`
 	const parameters = `{"resourceType":"Parameters","parameter":[{"name":"operation","part":[{"name":"type","valueCode":"replace"},{"name":"path","valueString":"Patient.active"},{"name":"value","valueBoolean":false}]}]}`
 	a := s.do(t, http.MethodPatch, url, operations, "Content-Type", jsonPatch).want(t, 200, "")
-	if a.header.Get("ETag") != `W/"2"` || !strings.Contains(string(a.body), `"active":true`) {
+	if a.header.Get("ETag") != `W/"2"` || !strings.Contains(a.body, `"active":true`) {
 		t.Errorf("JSON Patch: %s %s", a.header.Get("ETag"), a.body)
 	}
 	a = s.do(t, http.MethodPatch, url, parameters, "Content-Type", fhirJSON, "If-Match", `W/"2"`).want(t, 200, "")
-	if a.header.Get("ETag") != `W/"3"` || !strings.Contains(string(a.body), `"active":false`) {
+	if a.header.Get("ETag") != `W/"3"` || !strings.Contains(a.body, `"active":false`) {
 		t.Errorf("FHIRPath Patch: %s %s", a.header.Get("ETag"), a.body)
 	}
 	s.do(t, http.MethodPatch, url, operations, "Content-Type", jsonPatch, "If-Match", `W/"2"`).want(t, 412, "conflict")

@@ -12,8 +12,10 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// reply sends FHIR JSON as it is. HEAD gets the headers of GET, length included.
+// reply sends FHIR JSON as it is, or compressed. HEAD gets the headers of GET, length
+// included.
 func reply(g *gin.Context, status int, body []byte) {
+	body = compress(g, body)
 	h := g.Writer.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
@@ -28,14 +30,19 @@ func reply(g *gin.Context, status int, body []byte) {
 // reply sends FHIR JSON, indented where that was asked for.
 func (c *call) reply(status int, body []byte) error {
 	if c.pretty {
-		var indented bytes.Buffer
-		if err := json.Indent(&indented, body, "", "  "); err != nil {
-			return err
-		}
-		body = indented.Bytes()
+		body = indent(body)
 	}
 	reply(c.Context, status, body)
 	return nil
+}
+
+// indent lays JSON out over lines; only white space changes.
+func indent(body []byte) []byte {
+	var indented bytes.Buffer
+	if err := json.Indent(&indented, body, "", "  "); err != nil { // what we send is JSON: cannot happen
+		return body
+	}
+	return indented.Bytes()
 }
 
 // replyEmpty sends a status and headers alone.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 )
@@ -42,12 +43,14 @@ func (a *api) routes() *gin.Engine {
 	fhir.POST("/:type/_search", a.handle(a.search, anyParameter))
 	get("/:type/_history", a.handle(a.history, anyParameter))
 
-	get("/:type/:id", a.handle(a.read))
+	get("/:type/:id", a.handle(a.read, "_summary", "_elements"))
 	fhir.PUT("/:type/:id", a.handle(a.update))
 	fhir.PATCH("/:type/:id", a.handle(a.patch))
 	fhir.DELETE("/:type/:id", a.handle(a.delete))
 	get("/:type/:id/_history", a.handle(a.history, anyParameter))
-	get("/:type/:id/_history/:version", a.handle(a.vread))
+	get("/:type/:id/_history/:version", a.handle(a.vread, "_summary", "_elements"))
+
+	a.operationRoutes(fhir)
 
 	operations := r.Group("", a.identify, a.record, a.rescue)
 	operations.GET(healthRoute, a.health)
@@ -66,11 +69,15 @@ func (a *api) routes() *gin.Engine {
 
 // around is the chain that every FHIR request passes through, outermost first.
 func (a *api) around() gin.HandlersChain {
-	chain := gin.HandlersChain{a.identify, a.trace, a.measure, a.record, a.rescue}
+	chain := gin.HandlersChain{a.identify, a.trace, a.measure, a.record, a.rescue, a.cors, negotiateEncoding}
 	return chain[:len(chain):len(chain)] // so that each append makes its own copy
 }
 
 func (a *api) noRoute(g *gin.Context) {
+	if namesOperation(g) {
+		a.fail(g, errNoOperation)
+		return
+	}
 	a.fail(g, errNoAddress)
 }
 
@@ -82,6 +89,13 @@ func (a *api) noMethod(g *gin.Context) {
 	if g.Request.Method == http.MethodOptions {
 		g.Status(http.StatusNoContent)
 		g.Writer.WriteHeaderNow()
+		return
+	}
+	// Every operation takes POST; an address that does not is that of a read with "$name"
+	// for an id.
+	if namesOperation(g) && !strings.Contains(h.Get("Allow"), http.MethodPost) {
+		h.Del("Allow")
+		a.fail(g, errNoOperation)
 		return
 	}
 	a.fail(g, errNoMethod)

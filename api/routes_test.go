@@ -74,7 +74,7 @@ func TestAddresses(t *testing.T) {
 		{"patch without a body", "PATCH", "/fhir/Patient/p1", 400, "required"},
 		{"conditional update without a body", "PUT", "/fhir/Patient?identifier=1", 400, "required"},
 		{"update under an id that cannot be", "PUT", "/fhir/Patient/a_b", 400, "value"},
-		{"parameter that read does not take", "GET", "/fhir/Patient/p1?_elements=name", 400, "not-supported"},
+		{"parameter that read does not take", "GET", "/fhir/Patient/p1?_include=Patient:link", 400, "not-supported"},
 		{"parameter that delete does not take", "DELETE", "/fhir/Patient/p1?_cascade=true", 400, "not-supported"},
 		{"parameter that cannot be named", "GET", "/fhir/Patient/p1?A+B=1", 400, "not-supported"},
 		{"parameter that search does not know", "GET", "/fhir/Patient?colour=red", 400, "not-supported"},
@@ -158,6 +158,9 @@ func TestEveryRouteAnswersErrorsAsOutcomes(t *testing.T) {
 			// Unacceptable formats are refused on each FHIR route, before the service.
 			if a := s.do(t, r.Method, s.URL+path, body, "Accept", "application/fhir+xml"); a.status != http.StatusNotAcceptable {
 				t.Errorf("Accept: xml gives %d", a.status)
+			}
+			if strings.Contains(r.Path, "/$") {
+				return // which operation wants what is the matter of TestOperationsWithABrokenStore
 			}
 			if r.Path != "/fhir/metadata" && r.Path != "/fhir/" && a.status != http.StatusInternalServerError && a.status != http.StatusServiceUnavailable {
 				t.Errorf("with a broken store: %d %s", a.status, a.body)

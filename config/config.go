@@ -31,6 +31,9 @@ type Config struct {
 	// MaxBody and MaxBundle are the largest request bodies in bytes: of one resource,
 	// and of a Bundle that is posted to the base.
 	MaxBody, MaxBundle int64
+	// CORSOrigins are the web origins, such as "https://dashboard.example", whose pages may
+	// use the FHIR base; none by default.
+	CORSOrigins []string
 	// DrainDelay is how long the service goes on answering after it stopped being ready.
 	DrainDelay time.Duration
 

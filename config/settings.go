@@ -71,6 +71,8 @@ var settings = func() []Setting {
 			Meaning: "largest request body of one resource"},
 		{Name: "MAX_BUNDLE", Default: "64MiB", set: size(func(c *Config) *int64 { return &c.MaxBundle }),
 			Meaning: "largest Bundle posted to the base"},
+		{Name: "CORS_ORIGINS", set: setOrigins,
+			Meaning: "web origins whose pages may use the FHIR base, separated by commas"},
 		{Name: "DRAIN_DELAY", Default: "0s", set: setDrainDelay,
 			Meaning: "how long to go on answering after the service stopped being ready"},
 	}
@@ -228,6 +230,22 @@ func parseSize(s string) (int64, bool) {
 	}
 	n, err := strconv.ParseUint(s, 10, 31)
 	return int64(n) * unit, err == nil
+}
+
+// setOrigins takes origins as browsers send them: lower case, no default port, no path.
+// "*" is not one of them: any web page that somebody opens beside the service could then
+// read patient data.
+func setOrigins(c *Config, v string) error {
+	for origin := range strings.SplitSeq(v, ",") {
+		origin = strings.TrimSpace(origin)
+		u, err := url.Parse(origin)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || origin != u.Scheme+"://"+strings.ToLower(u.Host) ||
+			u.Scheme == "http" && u.Port() == "80" || u.Scheme == "https" && u.Port() == "443" || strings.ContainsAny(u.Host, "*") || strings.HasSuffix(u.Host, ":") {
+			return errors.New("is no list of web origins; name each one as browsers do, such as https://dashboard.hospital.example, with commas between them and without a path")
+		}
+		c.CORSOrigins = append(c.CORSOrigins, origin)
+	}
+	return nil
 }
 
 func setDrainDelay(c *Config, v string) error {

@@ -17,6 +17,10 @@ func (s *Service) Capabilities() []byte {
 		Name string `json:"name"`
 		Type string `json:"type"`
 	}
+	type operation struct {
+		Name       string `json:"name"`
+		Definition string `json:"definition"`
+	}
 	type resource struct {
 		Type              string      `json:"type"`
 		Interaction       []code      `json:"interaction"`
@@ -29,11 +33,13 @@ func (s *Service) Capabilities() []byte {
 		ConditionalDelete string      `json:"conditionalDelete"`
 		ReferencePolicy   []string    `json:"referencePolicy"`
 		SearchParam       []parameter `json:"searchParam"`
+		Operation         []operation `json:"operation,omitempty"`
 	}
 	type rest struct {
-		Mode        string     `json:"mode"`
-		Resource    []resource `json:"resource"`
-		Interaction []code     `json:"interaction"`
+		Mode        string      `json:"mode"`
+		Resource    []resource  `json:"resource"`
+		Interaction []code      `json:"interaction"`
+		Operation   []operation `json:"operation,omitempty"`
 	}
 	type software struct {
 		Name    string `json:"name"`
@@ -63,7 +69,17 @@ func (s *Service) Capabilities() []byte {
 		for _, p := range s.registry.Parameters(t.Name) {
 			r.SearchParam = append(r.SearchParam, parameter{p.Code, p.Kind.Name()})
 		}
+		for _, o := range operations {
+			if o.OfferedFor(t.Name) && (o.OnType || o.OnInstance) && !(o.Changes && t.ReadOnly) {
+				r.Operation = append(r.Operation, operation{o.Name, o.Definition})
+			}
+		}
 		server.Resource = append(server.Resource, r)
+	}
+	for _, o := range operations {
+		if o.OnSystem {
+			server.Operation = append(server.Operation, operation{o.Name, o.Definition})
+		}
 	}
 	body, err := json.Marshal(struct {
 		ResourceType   string         `json:"resourceType"`

@@ -4,8 +4,10 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"slices"
 
 	"aftercare/fhir"
+	"aftercare/fhir/validate"
 	"aftercare/service/store"
 )
 
@@ -37,7 +39,7 @@ func (s *Service) commit(ctx context.Context, ws []*write, then func(ctx context
 			guess, err = s.resolve(ctx, r, ws)
 			return err
 		})
-		if err != nil {
+		if err != nil && !slices.ContainsFunc(ws, isDelete) { // a delete may change the answer
 			return nil, err
 		}
 	}
@@ -84,15 +86,18 @@ func (s *Service) commit(ctx context.Context, ws []*write, then func(ctx context
 		if err := distinctTargets(ws, found, out); err != nil {
 			return err
 		}
-		for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch} {
-			if err := s.each(ws, method, func(i int, w *write) error {
+		putAll := func(late bool) error {
+			return s.eachPut(ws, func(i int, w *write) error {
+				if found.late[i] != late {
+					return nil
+				}
 				id := w.id
 				if match := found.match(i); match != nil {
 					id = match.ID
 					if err := s.touchCurrent(ctx, tx, &touched, match.Type, id); err != nil {
 						return err
 					}
-					if method == http.MethodPost {
+					if w.method == http.MethodPost {
 						out[i] = Written{Resource: match}
 						return nil
 					}
@@ -100,7 +105,7 @@ func (s *Service) commit(ctx context.Context, ws []*write, then func(ctx context
 				if err := s.target(ctx, tx, w, found.match(i)); err != nil {
 					return err
 				}
-				if method != http.MethodPost {
+				if w.method != http.MethodPost {
 					if err := s.touchCurrent(ctx, tx, &touched, w.typ, id); err != nil {
 						return err
 					}
@@ -110,9 +115,24 @@ func (s *Service) commit(ctx context.Context, ws []*write, then func(ctx context
 					s.touch(&touched, w.typ, id, contents[i].rows)
 				}
 				return err
-			}); err != nil {
+			})
+		}
+		if err := putAll(false); err != nil {
+			return err
+		}
+		if len(found.late) > 0 {
+			if err := s.resolveLate(ctx, &tx.Reader, ws, found); err != nil {
 				return err
 			}
+			if contents, err = s.contents(ws, found); err != nil {
+				return err
+			}
+			if err := putAll(true); err != nil {
+				return err
+			}
+		}
+		if err := s.stillAlone(ctx, &tx.Reader, ws, out); err != nil {
+			return err
 		}
 		if err := s.requireTargets(ctx, tx, ws, contents); err != nil {
 			return err
@@ -168,6 +188,37 @@ func (s *Service) each(ws []*write, method string, do func(i int, w *write) erro
 	return nil
 }
 
+// eachPut is each for the methods that store content.
+func (s *Service) eachPut(ws []*write, do func(i int, w *write) error) error {
+	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch} {
+		if err := s.each(ws, method, do); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func isDelete(w *write) bool { return w.method == http.MethodDelete }
+
+// stillAlone refuses conditional creates whose condition another entry's new resource
+// meets too: which of them should be there must not depend on the order of the entries,
+// and no later conditional create could tell them apart.
+func (s *Service) stillAlone(ctx context.Context, r *store.Reader, ws []*write, out []Written) error {
+	creates := map[string]int{}
+	for i, w := range ws {
+		if out[i].Created {
+			creates[w.typ]++
+		}
+	}
+	return s.each(ws, http.MethodPost, func(i int, w *write) error {
+		if w.condition == nil || !out[i].Created || creates[w.typ] < 2 {
+			return nil
+		}
+		_, err := find(ctx, r, w.condition)
+		return at(err, w.entry)
+	})
+}
+
 // requireTargets refuses references to resources that this server does not hold, where
 // the reference policy asks for it.
 func (s *Service) requireTargets(ctx context.Context, tx *store.Tx, ws []*write, contents []content) error {
@@ -200,6 +251,9 @@ type resolution struct {
 	matched map[int]*fhir.Resource
 	// references maps a conditional reference, "Patient?identifier=…", to "Patient/id".
 	references map[string]string
+	// late are the positions of writes with a conditional reference that nothing stored
+	// meets, but that something may which the same transaction writes.
+	late map[int]bool
 }
 
 func (r resolution) match(i int) *fhir.Resource { return r.matched[i] }
@@ -211,7 +265,13 @@ func (r resolution) equal(o resolution) bool {
 
 // resolve looks the conditions up. An error of kind PreconditionFailed names the entry.
 func (s *Service) resolve(ctx context.Context, r *store.Reader, ws []*write) (resolution, error) {
-	found := resolution{matched: map[int]*fhir.Resource{}, references: map[string]string{}}
+	found := resolution{matched: map[int]*fhir.Resource{}, references: map[string]string{}, late: map[int]bool{}}
+	writesOf := map[string]int{}
+	for _, w := range ws {
+		if !isDelete(w) {
+			writesOf[w.typ]++
+		}
+	}
 	for i, w := range ws {
 		if w.condition != nil && w.method != http.MethodDelete {
 			match, err := find(ctx, r, w.condition)
@@ -228,23 +288,59 @@ func (s *Service) resolve(ctx context.Context, r *store.Reader, ws []*write) (re
 				continue
 			}
 			target, err := s.findTarget(ctx, r, typ, query)
-			if err != nil {
-				return resolution{}, inEntry(at(err, l.Expression), w.entry)
+			others := writesOf[typ]
+			if w.typ == typ {
+				others--
 			}
-			found.references[l.Node.Text] = target.Ref()
+			switch {
+			case err != nil:
+				return resolution{}, inEntry(at(err, l.Expression), w.entry)
+			case target != nil:
+				found.references[l.Node.Text] = target.Ref()
+			case others > 0:
+				found.late[i] = true
+			default:
+				return resolution{}, inEntry(noTarget(typ, l), w.entry)
+			}
 		}
 	}
 	return found, nil
 }
 
+// resolveLate looks up the conditional references that were left open, now that all
+// other writes are done (https://hl7.org/fhir/R4/http.html#trules).
+func (s *Service) resolveLate(ctx context.Context, r *store.Reader, ws []*write, found resolution) error {
+	return s.eachPut(ws, func(i int, w *write) error {
+		if !found.late[i] {
+			return nil
+		}
+		for _, l := range w.links {
+			typ, query, ok := conditionalReference(l)
+			if !ok || found.references[l.Node.Text] != "" {
+				continue
+			}
+			target, err := s.findTarget(ctx, r, typ, query)
+			switch {
+			case err != nil:
+				return at(err, l.Expression)
+			case target == nil:
+				return noTarget(typ, l)
+			}
+			found.references[l.Node.Text] = target.Ref()
+		}
+		return nil
+	})
+}
+
+func noTarget(typ string, l validate.Link) error {
+	return fhir.Errorf(fhir.PreconditionFailed, "not-found", l.Expression, "No %s meets the condition of this reference.", typ)
+}
+
+// findTarget is the resource that a conditional reference means, nil for none.
 func (s *Service) findTarget(ctx context.Context, r *store.Reader, typ, query string) (*fhir.Resource, error) {
 	q, err := s.condition(typ, query)
 	if err != nil {
 		return nil, err
 	}
-	target, err := find(ctx, r, q)
-	if err == nil && target == nil {
-		err = fhir.Errorf(fhir.PreconditionFailed, "not-found", "", "No %s meets the condition of this reference.", typ)
-	}
-	return target, err
+	return find(ctx, r, q)
 }

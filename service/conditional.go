@@ -11,7 +11,7 @@ import (
 // UpdateWhere updates the one resource that meets a query, or creates it where none does
 // (https://hl7.org/fhir/R4/http.html#cond-update). Several matches are an error of kind
 // PreconditionFailed.
-func (s *Service) UpdateWhere(ctx context.Context, p Principal, typ, query string, body []byte, ifMatch string) (Written, error) {
+func (s *Service) UpdateWhere(ctx context.Context, p Principal, typ, query string, body []byte, when Preconditions) (Written, error) {
 	var out Written
 	err := s.interact(ctx, p, interaction{code: "update", typ: typ}, func(ctx context.Context) error {
 		n, err := fhir.Parse(body)
@@ -21,7 +21,7 @@ func (s *Service) UpdateWhere(ctx context.Context, p Principal, typ, query strin
 		if err := s.check(n, typ, ""); err != nil {
 			return err
 		}
-		w := &write{method: http.MethodPut, typ: typ, node: n, ifMatch: ifMatch}
+		w := &write{method: http.MethodPut, typ: typ, node: n, when: when}
 		if err := s.conditionalTarget(w, query); err != nil {
 			return err
 		}
@@ -34,10 +34,10 @@ func (s *Service) UpdateWhere(ctx context.Context, p Principal, typ, query strin
 // DeleteWhere deletes the one resource that meets a query; none is success
 // (https://hl7.org/fhir/R4/http.html#3.1.0.7.1). Several matches are an error of kind
 // PreconditionFailed: the server deletes one resource at a time.
-func (s *Service) DeleteWhere(ctx context.Context, p Principal, typ, query, ifMatch string) (Written, error) {
+func (s *Service) DeleteWhere(ctx context.Context, p Principal, typ, query string, when Preconditions) (Written, error) {
 	var out Written
 	err := s.interact(ctx, p, interaction{code: "delete", typ: typ}, func(ctx context.Context) error {
-		w := &write{method: http.MethodDelete, typ: typ, ifMatch: ifMatch}
+		w := &write{method: http.MethodDelete, typ: typ, when: when}
 		if err := s.conditionalTarget(w, query); err != nil {
 			return err
 		}

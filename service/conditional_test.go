@@ -16,28 +16,28 @@ func TestConditionalUpdate(t *testing.T) {
 	body := func(more string) []byte {
 		return []byte(`{"resourceType":"Patient",` + more + `"identifier":[{"system":"http://x.example","value":"1"}]}`)
 	}
-	w, err := s.UpdateWhere(ctx, Anonymous, "Patient", query, body(""), "")
+	w, err := s.UpdateWhere(ctx, Anonymous, "Patient", query, body(""), Preconditions{})
 	if err != nil || !w.Created {
 		t.Fatalf("no match: %+v %v", w, err)
 	}
 	id := w.Resource.ID
-	if w, err = s.UpdateWhere(ctx, Anonymous, "Patient", query, body(""), ""); err != nil || w.Changed || w.Resource.ID != id {
+	if w, err = s.UpdateWhere(ctx, Anonymous, "Patient", query, body(""), Preconditions{}); err != nil || w.Changed || w.Resource.ID != id {
 		t.Fatalf("nothing to change: %+v %v", w, err)
 	}
-	if w, err = s.UpdateWhere(ctx, Anonymous, "Patient", query, body(`"active":true,`), `W/"1"`); err != nil || w.Resource.Version != 2 || w.Resource.ID != id {
+	if w, err = s.UpdateWhere(ctx, Anonymous, "Patient", query, body(`"active":true,`), Preconditions{IfMatch: `W/"1"`}); err != nil || w.Resource.Version != 2 || w.Resource.ID != id {
 		t.Fatalf("one match: %+v %v", w, err)
 	}
-	_, err = s.UpdateWhere(ctx, Anonymous, "Patient", query, body(`"id":"other",`), "")
+	_, err = s.UpdateWhere(ctx, Anonymous, "Patient", query, body(`"id":"other",`), Preconditions{})
 	refused(t, err, fhir.BadRequest, "Patient.id")
-	if w, err = s.UpdateWhere(ctx, Anonymous, "Patient", "identifier=none", body(`"id":"mine",`), ""); err != nil || w.Resource.ID != "mine" {
+	if w, err = s.UpdateWhere(ctx, Anonymous, "Patient", "identifier=none", body(`"id":"mine",`), Preconditions{}); err != nil || w.Resource.ID != "mine" {
 		t.Fatalf("no match, own id: %+v %v", w, err)
 	}
-	_, err = s.UpdateWhere(ctx, Anonymous, "Patient", "identifier=none", body(`"id":"mine",`), "")
+	_, err = s.UpdateWhere(ctx, Anonymous, "Patient", "identifier=none", body(`"id":"mine",`), Preconditions{})
 	refused(t, err, fhir.BadRequest, "Patient.id")
-	if _, err = s.UpdateWhere(ctx, Anonymous, "Patient", query, body(""), ""); fhir.KindOf(err) != fhir.PreconditionFailed {
+	if _, err = s.UpdateWhere(ctx, Anonymous, "Patient", query, body(""), Preconditions{}); fhir.KindOf(err) != fhir.PreconditionFailed {
 		t.Errorf("two matches: %v", err)
 	}
-	if _, err = s.UpdateWhere(ctx, Anonymous, "Patient", "", body(""), ""); fhir.KindOf(err) != fhir.BadRequest || err == nil {
+	if _, err = s.UpdateWhere(ctx, Anonymous, "Patient", "", body(""), Preconditions{}); fhir.KindOf(err) != fhir.BadRequest || err == nil {
 		t.Errorf("no condition: %v", err)
 	}
 }
@@ -50,16 +50,16 @@ func TestConditionalDelete(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if w, err := s.DeleteWhere(ctx, Anonymous, "Patient", query, ""); err != nil || w.Changed {
+	if w, err := s.DeleteWhere(ctx, Anonymous, "Patient", query, Preconditions{}); err != nil || w.Changed {
 		t.Errorf("no match: %+v %v", w, err)
 	}
 	create()
-	if w, err := s.DeleteWhere(ctx, Anonymous, "Patient", query, ""); err != nil || !w.Resource.Deleted {
+	if w, err := s.DeleteWhere(ctx, Anonymous, "Patient", query, Preconditions{}); err != nil || !w.Resource.Deleted {
 		t.Errorf("one match: %+v %v", w, err)
 	}
 	create()
 	create()
-	if _, err := s.DeleteWhere(ctx, Anonymous, "Patient", query, ""); fhir.KindOf(err) != fhir.PreconditionFailed {
+	if _, err := s.DeleteWhere(ctx, Anonymous, "Patient", query, Preconditions{}); fhir.KindOf(err) != fhir.PreconditionFailed {
 		t.Errorf("two matches: %v", err)
 	}
 	if got := len(s.find(t, "Patient", query)); got != 2 {
@@ -73,7 +73,7 @@ func TestConditionalUpdateAtOnceMakesOne(t *testing.T) {
 	for i := range 32 {
 		wg.Go(func() {
 			body := fmt.Sprintf(`{"resourceType":"Patient","identifier":[{"system":"http://x.example","value":"1"}],"multipleBirthInteger":%d}`, i)
-			if _, err := s.UpdateWhere(ctx, Anonymous, "Patient", "identifier=http://x.example|1", []byte(body), ""); err != nil {
+			if _, err := s.UpdateWhere(ctx, Anonymous, "Patient", "identifier=http://x.example|1", []byte(body), Preconditions{}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -88,21 +88,21 @@ func TestConditionalUpdateAtOnceMakesOne(t *testing.T) {
 func TestPatch(t *testing.T) {
 	s := open(t)
 	put := func() {
-		if _, err := s.Update(ctx, Anonymous, "Observation", "o", []byte(strings.Replace(pain(`"valueQuantity":{"value":6.0}`), `"status"`, `"id":"o","status"`, 1)), ""); err != nil {
+		if _, err := s.Update(ctx, Anonymous, "Observation", "o", []byte(strings.Replace(pain(`"valueQuantity":{"value":6.0}`), `"status"`, `"id":"o","status"`, 1)), Preconditions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	put()
-	w, err := s.Patch(ctx, Anonymous, "Observation", "o", JSONPatch, []byte(`[{"op":"replace","path":"/status","value":"amended"}]`), `W/"1"`)
+	w, err := s.Patch(ctx, Anonymous, "Observation", "o", JSONPatch, []byte(`[{"op":"replace","path":"/status","value":"amended"}]`), Preconditions{IfMatch: `W/"1"`})
 	if err != nil || w.Resource.Version != 2 || !strings.Contains(string(w.Resource.Body), `"value":6.0}`) || !strings.Contains(string(w.Resource.Body), `"amended"`) {
 		t.Fatalf("%+v %v", w, err)
 	}
 	w, err = s.Patch(ctx, Anonymous, "Observation", "o", FHIRPathPatch, []byte(`{"resourceType":"Parameters","parameter":[{"name":"operation","part":[
-	 {"name":"type","valueCode":"replace"},{"name":"path","valueString":"Observation.status"},{"name":"value","valueCode":"final"}]}]}`), "")
+	 {"name":"type","valueCode":"replace"},{"name":"path","valueString":"Observation.status"},{"name":"value","valueCode":"final"}]}]}`), Preconditions{})
 	if err != nil || w.Resource.Version != 3 || !strings.Contains(string(w.Resource.Body), `"final"`) {
 		t.Fatalf("%+v %v", w, err)
 	}
-	w, err = s.Patch(ctx, Anonymous, "Observation", "o", JSONPatch, []byte(`[{"op":"test","path":"/status","value":"final"}]`), "")
+	w, err = s.Patch(ctx, Anonymous, "Observation", "o", JSONPatch, []byte(`[{"op":"test","path":"/status","value":"final"}]`), Preconditions{})
 	if err != nil || w.Changed || w.Resource.Version != 3 {
 		t.Fatalf("patch that changes nothing: %+v %v", w, err)
 	}
@@ -123,12 +123,12 @@ func TestPatch(t *testing.T) {
 		"nothing is at path": {JSONPatch, `[{"op":"remove","path":"/note"}]`, "", fhir.Unprocessable},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := s.Patch(ctx, Anonymous, "Observation", "o", c.format, []byte(c.body), c.ifMatch); err == nil || fhir.KindOf(err) != c.kind {
+			if _, err := s.Patch(ctx, Anonymous, "Observation", "o", c.format, []byte(c.body), Preconditions{IfMatch: c.ifMatch}); err == nil || fhir.KindOf(err) != c.kind {
 				t.Errorf("got %v, want kind %d", err, c.kind)
 			}
 		})
 	}
-	if _, err := s.Patch(ctx, Anonymous, "Observation", "none", JSONPatch, []byte(`[]`), ""); fhir.KindOf(err) != fhir.NotFound || err == nil {
+	if _, err := s.Patch(ctx, Anonymous, "Observation", "none", JSONPatch, []byte(`[]`), Preconditions{}); fhir.KindOf(err) != fhir.NotFound || err == nil {
 		t.Errorf("unknown: %v", err)
 	}
 	if r, err := s.Read(ctx, Anonymous, "Observation", "o"); err != nil || r.Version != 3 {
@@ -138,14 +138,14 @@ func TestPatch(t *testing.T) {
 
 func TestPatchesAtOnceLoseNothing(t *testing.T) {
 	s := open(t)
-	if _, err := s.Update(ctx, Anonymous, "Basic", "b", []byte(`{"resourceType":"Basic","id":"b","code":{"text":"x"},"identifier":[{"value":"first"}]}`), ""); err != nil {
+	if _, err := s.Update(ctx, Anonymous, "Basic", "b", []byte(`{"resourceType":"Basic","id":"b","code":{"text":"x"},"identifier":[{"value":"first"}]}`), Preconditions{}); err != nil {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
 			body := fmt.Sprintf(`[{"op":"add","path":"/identifier/-","value":{"value":"n%d"}}]`, i)
-			if _, err := s.Patch(ctx, Anonymous, "Basic", "b", JSONPatch, []byte(body), ""); err != nil {
+			if _, err := s.Patch(ctx, Anonymous, "Basic", "b", JSONPatch, []byte(body), Preconditions{}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -166,13 +166,13 @@ func TestConditionalPatch(t *testing.T) {
 	s := open(t)
 	const query = "identifier=http://x.example|1"
 	body := []byte(`[{"op":"add","path":"/active","value":true}]`)
-	if _, err := s.PatchWhere(ctx, Anonymous, "Patient", query, JSONPatch, body, ""); fhir.KindOf(err) != fhir.NotFound || err == nil {
+	if _, err := s.PatchWhere(ctx, Anonymous, "Patient", query, JSONPatch, body, Preconditions{}); fhir.KindOf(err) != fhir.NotFound || err == nil {
 		t.Errorf("no match: %v", err)
 	}
-	if _, err := s.Update(ctx, Anonymous, "Patient", "a", []byte(`{"resourceType":"Patient","id":"a","identifier":[{"system":"http://x.example","value":"1"}]}`), ""); err != nil {
+	if _, err := s.Update(ctx, Anonymous, "Patient", "a", []byte(`{"resourceType":"Patient","id":"a","identifier":[{"system":"http://x.example","value":"1"}]}`), Preconditions{}); err != nil {
 		t.Fatal(err)
 	}
-	if w, err := s.PatchWhere(ctx, Anonymous, "Patient", query, JSONPatch, body, ""); err != nil || w.Resource.Version != 2 || w.Resource.ID != "a" {
+	if w, err := s.PatchWhere(ctx, Anonymous, "Patient", query, JSONPatch, body, Preconditions{}); err != nil || w.Resource.Version != 2 || w.Resource.ID != "a" {
 		t.Errorf("one match: %+v %v", w, err)
 	}
 }
@@ -204,7 +204,7 @@ func TestTransactionWithConditionsAndPatches(t *testing.T) {
 
 func TestTransactionRefusesConditionsThatMeet(t *testing.T) {
 	s := open(t)
-	if _, err := s.Update(ctx, Anonymous, "Patient", "a", []byte(`{"resourceType":"Patient","id":"a","identifier":[{"system":"http://x.example","value":"1"},{"system":"http://x.example","value":"2"}]}`), ""); err != nil {
+	if _, err := s.Update(ctx, Anonymous, "Patient", "a", []byte(`{"resourceType":"Patient","id":"a","identifier":[{"system":"http://x.example","value":"1"},{"system":"http://x.example","value":"2"}]}`), Preconditions{}); err != nil {
 		t.Fatal(err)
 	}
 	update := func(value string) string {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"aftercare/fhir"
 	"aftercare/fhir/search"
@@ -13,7 +14,9 @@ import (
 
 // History returns the versions of one resource, of a type (id ""), or of everything (typ
 // and id ""), newest first, as a history Bundle (https://hl7.org/fhir/R4/http.html#history).
-// Parameters are _since, _count and the cursor of a next link.
+// Parameters are _since, _at, _count and the cursor of a next link. _at is a date or time, with
+// a prefix such as ge if wanted, and may be repeated: it asks for the versions that were
+// current at some point of the time that all of them allow.
 func (s *Service) History(ctx context.Context, p Principal, typ, id string, pairs []search.Pair) ([]byte, error) {
 	code, path := "history-instance", typ+"/"+id+"/_history"
 	switch {
@@ -50,7 +53,12 @@ func (s *Service) History(ctx context.Context, p Principal, typ, id string, pair
 }
 
 func (s *Service) historyParameters(q *store.HistoryQuery, pairs []search.Pair) (applied []search.Pair, err error) {
+	once := map[string]bool{"_at": true}
 	for _, pair := range pairs {
+		if once[pair.Name] && pair.Name != "_at" {
+			return nil, fhir.Errorf(fhir.BadRequest, "value", "http."+pair.Name, "%s is given more than once.", pair.Name)
+		}
+		once[pair.Name] = true
 		switch pair.Name {
 		case "_count":
 			n, err := strconv.Atoi(pair.Value)
@@ -66,15 +74,61 @@ func (s *Service) historyParameters(q *store.HistoryQuery, pairs []search.Pair) 
 			}
 			q.Since = m.Low
 			applied = append(applied, pair)
+		case "_at":
+			if err := s.narrow(q, strings.Replace(pair.Value, " ", "+", 1)); err != nil {
+				return nil, err
+			}
+			applied = append(applied, pair)
 		case "_cursor":
 			q.Cursor = pair.Value
 		case "_format", "_pretty":
 			applied = append(applied, pair)
 		default:
-			return nil, fhir.Errorf(fhir.BadRequest, "not-supported", "", "A history takes the parameters _since and _count, and no other.")
+			return nil, fhir.Errorf(fhir.BadRequest, "not-supported", "", "A history takes the parameters _since, _at and _count, and no other.")
 		}
 	}
+	switch {
+	case !q.High.IsZero() && !q.Low.Before(q.High):
+		return nil, fhir.Errorf(fhir.BadRequest, "value", "http._at", "The values of _at have no time in common.")
+	case !q.Low.Before(s.now()):
+		return nil, fhir.Errorf(fhir.BadRequest, "value", "http._at", "_at lies in the future; which versions will be current then is not known.")
+	}
 	return applied, nil
+}
+
+// narrow cuts the time that a history asks about down to a value of _at
+// (https://hl7.org/fhir/R4/search.html#date).
+func (s *Service) narrow(q *store.HistoryQuery, value string) error {
+	prefix, date := search.Eq, value
+	if len(value) > 2 && value[0] > '9' {
+		prefix, date = search.Prefix(value[:2]), value[2:]
+	}
+	m, err := fhir.ParseMoment(date, s.zone)
+	if err != nil {
+		return fhir.Errorf(fhir.BadRequest, "value", "http._at", "_at must be a date or a time such as 2026-03 or 2026-03-02T09:30:00Z.")
+	}
+	var low, high time.Time
+	switch prefix {
+	case search.Eq:
+		low, high = m.Low, m.High
+	case search.Ge:
+		low = m.Low
+	case search.Gt, search.Sa:
+		low = m.High
+	case search.Le:
+		high = m.High
+	case search.Lt, search.Eb:
+		high = m.Low
+	default:
+		return fhir.Errorf(fhir.BadRequest, "not-supported", "http._at", "_at takes the prefixes eq, ge, gt, sa, le, lt and eb.")
+	}
+	if low.After(q.Low) {
+		q.Low = low
+	}
+	if !high.IsZero() && (q.High.IsZero() || high.Before(q.High)) {
+		q.High = high
+	}
+	return nil
 }
 
 func (s *Service) historyEntry(h store.HistoryEntry) entry {

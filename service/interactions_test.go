@@ -17,33 +17,33 @@ var ctx = context.Background()
 
 func TestLifeOfAResource(t *testing.T) {
 	s := open(t)
-	w, err := s.Update(ctx, Anonymous, "Patient", "p", []byte(`{"resourceType":"Patient","id":"p","active":true}`), "")
+	w, err := s.Update(ctx, Anonymous, "Patient", "p", []byte(`{"resourceType":"Patient","id":"p","active":true}`), Preconditions{})
 	if err != nil || !w.Created || w.Resource.Version != 1 {
 		t.Fatalf("update as create: %+v %v", w, err)
 	}
-	w, err = s.Update(ctx, Anonymous, "Patient", "p", []byte(`{"resourceType":"Patient","id":"p","meta":{"versionId":"9"},"active": true}`), "")
+	w, err = s.Update(ctx, Anonymous, "Patient", "p", []byte(`{"resourceType":"Patient","id":"p","meta":{"versionId":"9"},"active": true}`), Preconditions{})
 	if err != nil || w.Changed || w.Resource.Version != 1 {
 		t.Fatalf("update that changes nothing: %+v %v", w, err)
 	}
-	w, err = s.Update(ctx, Anonymous, "Patient", "p", []byte(`{"resourceType":"Patient","id":"p","active":false}`), `W/"1"`)
+	w, err = s.Update(ctx, Anonymous, "Patient", "p", []byte(`{"resourceType":"Patient","id":"p","active":false}`), Preconditions{IfMatch: `W/"1"`})
 	if err != nil || w.Created || !w.Changed || w.Resource.Version != 2 {
 		t.Fatalf("update: %+v %v", w, err)
 	}
-	if _, err = s.Update(ctx, Anonymous, "Patient", "p", []byte(`{"resourceType":"Patient","id":"p","active":true}`), `W/"1"`); fhir.KindOf(err) != fhir.PreconditionFailed {
+	if _, err = s.Update(ctx, Anonymous, "Patient", "p", []byte(`{"resourceType":"Patient","id":"p","active":true}`), Preconditions{IfMatch: `W/"1"`}); fhir.KindOf(err) != fhir.PreconditionFailed {
 		t.Fatalf("stale update: %v", err)
 	}
-	if _, err = s.Update(ctx, Anonymous, "Patient", "p", []byte(`{"resourceType":"Patient","id":"q"}`), ""); fhir.KindOf(err) != fhir.BadRequest {
+	if _, err = s.Update(ctx, Anonymous, "Patient", "p", []byte(`{"resourceType":"Patient","id":"q"}`), Preconditions{}); fhir.KindOf(err) != fhir.BadRequest {
 		t.Fatalf("other id: %v", err)
 	}
-	if _, err = s.Delete(ctx, Anonymous, "Patient", "p", `W/"1"`); fhir.KindOf(err) != fhir.PreconditionFailed {
+	if _, err = s.Delete(ctx, Anonymous, "Patient", "p", Preconditions{IfMatch: `W/"1"`}); fhir.KindOf(err) != fhir.PreconditionFailed {
 		t.Fatalf("stale delete: %v", err)
 	}
 	for range 2 {
-		if w, err = s.Delete(ctx, Anonymous, "Patient", "p", ""); err != nil || w.Resource.Version != 3 {
+		if w, err = s.Delete(ctx, Anonymous, "Patient", "p", Preconditions{}); err != nil || w.Resource.Version != 3 {
 			t.Fatalf("delete: %+v %v", w, err)
 		}
 	}
-	if w, err = s.Delete(ctx, Anonymous, "Patient", "never", ""); err != nil || w.Resource != nil {
+	if w, err = s.Delete(ctx, Anonymous, "Patient", "never", Preconditions{}); err != nil || w.Resource != nil {
 		t.Fatalf("delete of nothing: %+v %v", w, err)
 	}
 	if _, err = s.Read(ctx, Anonymous, "Patient", "p"); fhir.KindOf(err) != fhir.Gone {
@@ -63,7 +63,7 @@ func TestLifeOfAResource(t *testing.T) {
 	if got := len(s.find(t, "Patient", "")); got != 0 {
 		t.Errorf("%d patients after the delete", got)
 	}
-	if w, err = s.Update(ctx, Anonymous, "Patient", "p", []byte(`{"resourceType":"Patient","id":"p"}`), ""); err != nil || !w.Created || w.Resource.Version != 4 {
+	if w, err = s.Update(ctx, Anonymous, "Patient", "p", []byte(`{"resourceType":"Patient","id":"p"}`), Preconditions{}); err != nil || !w.Created || w.Resource.Version != 4 {
 		t.Fatalf("update after delete: %+v %v", w, err)
 	}
 	if got, want := s.history(t, "Patient", "p"), []string{"PUT 4 201 Created", "DELETE 3 204 No Content", "PUT 2 200 OK", "PUT 1 201 Created"}; !slices.Equal(got, want) {
@@ -145,7 +145,7 @@ func TestUpdatesAtOnceCountUp(t *testing.T) {
 	for i := range 32 {
 		wg.Go(func() {
 			body := fmt.Sprintf(`{"resourceType":"Basic","id":"b","code":{"text":"%d"}}`, i)
-			w, err := s.Update(ctx, Anonymous, "Basic", "b", []byte(body), "")
+			w, err := s.Update(ctx, Anonymous, "Basic", "b", []byte(body), Preconditions{})
 			if err != nil {
 				t.Error(err)
 				return
@@ -165,7 +165,7 @@ func TestSearchPagesPutTogetherAreTheSet(t *testing.T) {
 	s := open(t)
 	for i := range 25 {
 		body := fmt.Sprintf(`{"resourceType":"Basic","id":"b%d","code":{"coding":[{"system":"http://x.example","code":"k"}]}}`, i)
-		if _, err := s.Update(ctx, Anonymous, "Basic", fmt.Sprintf("b%d", i), []byte(body), ""); err != nil {
+		if _, err := s.Update(ctx, Anonymous, "Basic", fmt.Sprintf("b%d", i), []byte(body), Preconditions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -233,10 +233,10 @@ func TestDefinitionsCanBeReadAndNotChanged(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Update(ctx, Anonymous, typ, id, r.Body, ""); fhir.KindOf(err) != fhir.NotAllowed {
+		if _, err := s.Update(ctx, Anonymous, typ, id, r.Body, Preconditions{}); fhir.KindOf(err) != fhir.NotAllowed {
 			t.Errorf("update of %s: %v", ref, err)
 		}
-		if _, err := s.Delete(ctx, Anonymous, typ, id, ""); fhir.KindOf(err) != fhir.NotAllowed {
+		if _, err := s.Delete(ctx, Anonymous, typ, id, Preconditions{}); fhir.KindOf(err) != fhir.NotAllowed {
 			t.Errorf("delete of %s: %v", ref, err)
 		}
 	}
@@ -268,7 +268,7 @@ func TestReferencesMustExistWhereTheSiteAsksForIt(t *testing.T) {
 	const procedure = `{"resourceType":"Procedure","status":"completed","subject":{"reference":"Patient/p"}}`
 	_, err := s.Create(ctx, Anonymous, "Procedure", []byte(procedure), "")
 	refused(t, err, fhir.Unprocessable, "Procedure.subject")
-	if _, err := s.Update(ctx, Anonymous, "Patient", "p", []byte(`{"resourceType":"Patient","id":"p"}`), ""); err != nil {
+	if _, err := s.Update(ctx, Anonymous, "Patient", "p", []byte(`{"resourceType":"Patient","id":"p"}`), Preconditions{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Create(ctx, Anonymous, "Procedure", []byte(procedure), ""); err != nil {

@@ -24,11 +24,11 @@ const (
 const patchAttempts = 10
 
 // Patch changes parts of a resource. The result is validated like an update; a patch that
-// changes nothing makes no new version. ifMatch is the If-Match header or "".
-func (s *Service) Patch(ctx context.Context, p Principal, typ, id string, format PatchFormat, body []byte, ifMatch string) (Written, error) {
+// changes nothing makes no new version.
+func (s *Service) Patch(ctx context.Context, p Principal, typ, id string, format PatchFormat, body []byte, when Preconditions) (Written, error) {
 	var out Written
 	err := s.interact(ctx, p, interaction{"patch", typ, id}, func(ctx context.Context) (err error) {
-		out, err = s.patch(ctx, &write{typ: typ, id: id, ifMatch: ifMatch}, format, body)
+		out, err = s.patch(ctx, &write{typ: typ, id: id, when: when}, format, body)
 		return err
 	})
 	return out, err
@@ -36,10 +36,10 @@ func (s *Service) Patch(ctx context.Context, p Principal, typ, id string, format
 
 // PatchWhere patches the one resource that meets a query. The error is of kind NotFound
 // for no match and PreconditionFailed for several.
-func (s *Service) PatchWhere(ctx context.Context, p Principal, typ, query string, format PatchFormat, body []byte, ifMatch string) (Written, error) {
+func (s *Service) PatchWhere(ctx context.Context, p Principal, typ, query string, format PatchFormat, body []byte, when Preconditions) (Written, error) {
 	var out Written
 	err := s.interact(ctx, p, interaction{code: "patch", typ: typ}, func(ctx context.Context) error {
-		w := &write{typ: typ, ifMatch: ifMatch}
+		w := &write{typ: typ, when: when}
 		if err := s.conditionalTarget(w, query); err != nil {
 			return err
 		}
@@ -82,7 +82,7 @@ func (s *Service) patched(ctx context.Context, w *write, format PatchFormat, bod
 	if err != nil {
 		return nil, err
 	}
-	if err := matches(w.ifMatch, current, true); err != nil {
+	if err := w.when.hold(current); err != nil {
 		return nil, err
 	}
 	if err := s.mayChange(current); err != nil {
@@ -101,7 +101,7 @@ func (s *Service) patched(ctx context.Context, w *write, format PatchFormat, bod
 	}
 	return &write{
 		method: http.MethodPatch, typ: w.typ, id: current.ID, entry: w.entry, fullURL: w.fullURL,
-		node: n, condition: w.condition, ifMatch: w.ifMatch, base: current.Version,
+		node: n, condition: w.condition, when: w.when, base: current.Version,
 	}, nil
 }
 

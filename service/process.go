@@ -9,9 +9,11 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"aftercare/fhir"
 	"aftercare/fhir/search"
+	"aftercare/fhir/subset"
 	"aftercare/service/store"
 )
 
@@ -37,29 +39,58 @@ func (s *Service) Process(ctx context.Context, p Principal, body []byte, prefer 
 	}
 	var out []byte
 	err = s.interact(ctx, p, interaction{code: kind}, func(ctx context.Context) error {
-		entries, err := s.entries(n)
-		if err != nil {
-			return err
+		if len(n.Each("entry")) > s.maxEntries {
+			return fhir.Errorf(fhir.TooLarge, "too-long", "Bundle.entry", "A Bundle may have %d entries at most.", s.maxEntries)
 		}
-		issues := s.validator.Resource(n, "")
-		if kind == "batch" { // an entry's resource is that entry's own affair
-			issues = slices.DeleteFunc(issues, aboutResource)
-		}
-		if len(issues) > 0 {
+		// First the Bundle, then what is asked, then the resources.
+		if issues := s.validator.Resource(withoutResources(n), ""); len(issues) > 0 {
 			return &fhir.Error{Kind: fhir.BadRequest, Issues: issues}
 		}
-		if kind == "batch" {
+		entries := s.entries(n)
+		if kind == "batch" { // an entry's failure is its own affair
 			out = s.batch(ctx, p, entries, prefer)
 			return nil
 		}
+		for i := range entries {
+			if entries[i].err != nil {
+				return inEntry(entries[i].err, entries[i].place)
+			}
+		}
+		if issues := s.validator.Resource(n, ""); len(issues) > 0 {
+			return &fhir.Error{Kind: fhir.BadRequest, Issues: issues}
+		}
+		var err error
 		out, err = s.transaction(ctx, p, entries, prefer)
 		return err
 	})
 	return out, err
 }
 
-func aboutResource(i fhir.Issue) bool {
-	return len(i.Expression) > 0 && strings.Contains(i.Expression[0], "].resource")
+// withoutResources is a Bundle as it is, but for the resources in its entries.
+func withoutResources(bundle *fhir.Node) *fhir.Node {
+	return withMembers(bundle, func(m fhir.Member) (fhir.Member, bool) {
+		if m.Name == "entry" && m.Value.Kind == fhir.Array {
+			array := *m.Value
+			array.Items = slices.Clone(array.Items)
+			for i, item := range array.Items {
+				array.Items[i] = withMembers(item, func(m fhir.Member) (fhir.Member, bool) { return m, m.Name != "resource" })
+			}
+			m.Value = &array
+		}
+		return m, true
+	})
+}
+
+// withMembers is a node with the members that change gives and wants kept.
+func withMembers(n *fhir.Node, change func(fhir.Member) (m fhir.Member, keep bool)) *fhir.Node {
+	out := *n
+	out.Members = nil
+	for _, m := range n.Members {
+		if m, keep := change(m); keep {
+			out.Members = append(out.Members, m)
+		}
+	}
+	return &out
 }
 
 // request is one entry of a transaction or batch.
@@ -70,8 +101,14 @@ type request struct {
 	// target is the parsed request.url.
 	target      target
 	ifNoneExist string
-	ifMatch     string
+	when        Preconditions
 	resource    *fhir.Node
+	// since and subset are of a read: ifModifiedSince, and what of the resource is asked.
+	since  time.Time
+	subset subset.Subset
+	// err says why the request cannot be run: it fails a transaction, and in a batch
+	// this entry alone.
+	err error
 }
 
 // target is a URL below the base: Type, Type/id, Type/id/_history/version, or Type?query.
@@ -83,11 +120,8 @@ type target struct {
 	rawQuery         string
 }
 
-func (s *Service) entries(bundle *fhir.Node) ([]request, error) {
+func (s *Service) entries(bundle *fhir.Node) []request {
 	items := bundle.Each("entry")
-	if len(items) > s.maxEntries {
-		return nil, fhir.Errorf(fhir.TooLarge, "too-long", "Bundle.entry", "A Bundle may have %d entries at most.", s.maxEntries)
-	}
 	out := make([]request, len(items))
 	for i, item := range items {
 		r := request{
@@ -95,22 +129,29 @@ func (s *Service) entries(bundle *fhir.Node) ([]request, error) {
 			fullURL:     item.Str("fullUrl"),
 			method:      item.Str("request", "method"),
 			ifNoneExist: item.Str("request", "ifNoneExist"),
-			ifMatch:     item.Str("request", "ifMatch"),
+			when:        Preconditions{IfMatch: item.Str("request", "ifMatch"), IfNoneMatch: item.Str("request", "ifNoneMatch")},
 			resource:    item.Get("resource"),
 		}
-		if item.Get("request", "url") == nil || r.method == "" {
-			return nil, fhir.Errorf(fhir.BadRequest, "required", r.place+".request", "Each entry needs request.method and request.url.")
-		}
-		var err error
-		if r.target, err = s.parseTarget(item.Str("request", "url")); err != nil {
-			return nil, inEntry(at(err, r.place+".request.url"), r.place)
-		}
-		if err := r.check(); err != nil {
-			return nil, inEntry(err, r.place)
-		}
+		r.err = s.readRequest(&r, item)
 		out[i] = r
 	}
-	return out, nil
+	return out
+}
+
+func (s *Service) readRequest(r *request, item *fhir.Node) (err error) {
+	if item.Get("request", "url") == nil || r.method == "" {
+		return fhir.Errorf(fhir.BadRequest, "required", r.place+".request", "Each entry needs request.method and request.url.")
+	}
+	if r.target, err = s.parseTarget(item.Str("request", "url")); err != nil {
+		return at(err, r.place+".request.url")
+	}
+	if r.method == http.MethodPost && r.when != (Preconditions{}) {
+		return fhir.Errorf(fhir.BadRequest, "not-supported", r.place+".request", "A POST entry makes a new resource, so ifMatch and ifNoneMatch say nothing; ifNoneExist asks that there be none.")
+	}
+	if err := r.check(); err != nil || !r.reads() {
+		return err
+	}
+	return s.readReading(r, item)
 }
 
 func (s *Service) parseTarget(raw string) (target, error) {
@@ -170,10 +211,10 @@ func (r *request) check() error {
 		if r.method == http.MethodDelete {
 			return nil
 		}
-	case http.MethodGet:
+	case http.MethodGet, http.MethodHead:
 		return nil
 	default:
-		return fhir.Errorf(fhir.BadRequest, "not-supported", r.place+".request.method", "Entries may be POST, PUT, PATCH, DELETE or GET.")
+		return fhir.Errorf(fhir.BadRequest, "not-supported", r.place+".request.method", "Entries may be POST, PUT, PATCH, DELETE, GET or HEAD.")
 	}
 	if r.resource == nil {
 		return fhir.Errorf(fhir.BadRequest, "required", r.place+".resource", "A POST, PUT or PATCH entry carries a resource.")
@@ -183,8 +224,10 @@ func (r *request) check() error {
 
 // conditional reports whether a query stands in for the id.
 func (r *request) conditional() bool {
-	return r.target.query && r.target.id == "" && !r.target.history && r.method != http.MethodGet
+	return r.target.query && r.target.id == "" && !r.target.history && !r.reads()
 }
+
+func (r *request) reads() bool { return r.method == http.MethodGet || r.method == http.MethodHead }
 
 // code is the restful-interaction of an entry.
 func (r *request) code() string {
@@ -230,7 +273,7 @@ func (s *Service) tryTransaction(ctx context.Context, p Principal, entries []req
 		if err := s.permit(p, interaction{r.code(), r.target.typ, r.target.id}); err != nil {
 			return nil, inEntry(err, r.place)
 		}
-		if r.method == http.MethodGet {
+		if r.reads() {
 			gets = append(gets, i)
 			continue
 		}
@@ -260,7 +303,7 @@ func (s *Service) tryTransaction(ctx context.Context, p Principal, entries []req
 	}
 	b := newBundle("transaction-response", -1)
 	for i := range entries {
-		if entries[i].method != http.MethodGet {
+		if !entries[i].reads() {
 			results[i] = s.writtenEntry(entries[i].method, written[position[i]], prefer)
 		}
 		b.entry(results[i])
@@ -269,8 +312,8 @@ func (s *Service) tryTransaction(ctx context.Context, p Principal, entries []req
 }
 
 func (s *Service) entryWrite(ctx context.Context, r *request) (*write, error) {
-	w := &write{method: r.method, typ: r.target.typ, id: r.target.id, entry: r.place, fullURL: r.fullURL, ifMatch: r.ifMatch}
-	at := r.place + ".resource"
+	w := &write{method: r.method, typ: r.target.typ, id: r.target.id, entry: r.place, fullURL: r.fullURL, when: r.when}
+	resource := r.place + ".resource"
 	if r.method == http.MethodPatch {
 		format, body, err := patchOf(r)
 		if err != nil {
@@ -278,7 +321,7 @@ func (s *Service) entryWrite(ctx context.Context, r *request) (*write, error) {
 		}
 		if r.conditional() {
 			if err := s.conditionalTarget(w, r.target.rawQuery); err != nil {
-				return nil, err
+				return nil, at(err, r.place+".request.url")
 			}
 		}
 		return s.patched(ctx, w, format, body)
@@ -286,21 +329,22 @@ func (s *Service) entryWrite(ctx context.Context, r *request) (*write, error) {
 	if r.method != http.MethodDelete {
 		w.node = r.resource
 		if got := r.resource.Str("resourceType"); got != r.target.typ {
-			return nil, fhir.Errorf(fhir.BadRequest, "structure", at, "The resource is not of the type that request.url names.")
+			return nil, fhir.Errorf(fhir.BadRequest, "structure", resource+".resourceType", "The resource is not of the type that request.url names.")
 		}
-		if err := s.checkScale(r.resource, at); err != nil {
+		if err := s.checkScale(r.resource, resource); err != nil {
 			return nil, err
 		}
 	}
 	var err error
 	switch {
 	case r.conditional():
-		err = s.conditionalTarget(w, r.target.rawQuery)
+		err = at(s.conditionalTarget(w, r.target.rawQuery), r.place+".request.url")
 	case r.method == http.MethodPut:
-		err = sameID(r.resource, w.typ, w.id, at)
+		err = sameID(r.resource, w.typ, w.id, resource)
 	case r.method == http.MethodPost:
 		w.id = s.newID()
 		w.condition, err = s.condition(w.typ, r.ifNoneExist)
+		err = at(err, r.place+".request.ifNoneExist")
 	}
 	return w, err
 }
@@ -357,39 +401,6 @@ func distinct(ws []*write) error {
 	return nil
 }
 
-// get answers a GET entry inside a transaction.
-func (s *Service) get(ctx context.Context, r *store.Reader, q *request) (entry, error) {
-	t := q.target
-	var res *fhir.Resource
-	var err error
-	switch q.code() {
-	case "read":
-		res, err = read(ctx, r, t.typ, t.id)
-	case "vread":
-		res, err = vread(ctx, r, t.typ, t.id, t.version)
-	case "search-type":
-		parsed, issues, err := s.parse(t.typ, t.pairs, false)
-		if err != nil {
-			return entry{}, err
-		}
-		body, err := s.searchset(ctx, r, parsed, issues)
-		return entry{resource: body, status: statusLine(http.StatusOK)}, err
-	default:
-		return entry{}, fhir.Errorf(fhir.BadRequest, "not-supported", q.place+".request.url", "A GET entry of a transaction may read or search.")
-	}
-	if err != nil {
-		return entry{}, err
-	}
-	return s.readEntry(res), nil
-}
-
-func (s *Service) readEntry(r *fhir.Resource) entry {
-	return entry{
-		fullURL: s.url(r), resource: r.Body, status: statusLine(http.StatusOK),
-		etag: etag(r), lastModified: r.LastUpdated,
-	}
-}
-
 // writtenEntry is the response to a POST, PUT or DELETE entry.
 func (s *Service) writtenEntry(method string, w Written, prefer Prefer) entry {
 	e := entry{status: statusLine(http.StatusOK)}
@@ -419,9 +430,14 @@ func (s *Service) writtenEntry(method string, w Written, prefer Prefer) entry {
 // the entries.
 func (s *Service) batch(ctx context.Context, p Principal, entries []request, prefer Prefer) []byte {
 	results := make([]entry, len(entries))
-	for _, method := range []string{http.MethodDelete, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodGet} {
+	for i := range entries {
+		if entries[i].err != nil {
+			results[i] = s.failedEntry(ctx, entries[i].err)
+		}
+	}
+	for _, method := range []string{http.MethodDelete, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodGet, http.MethodHead} {
 		for i := range entries {
-			if entries[i].method == method {
+			if entries[i].method == method && entries[i].err == nil {
 				results[i] = s.batchEntry(ctx, p, &entries[i], prefer)
 			}
 		}
@@ -444,17 +460,17 @@ func (s *Service) batchEntry(ctx context.Context, p Principal, r *request, prefe
 		w, err = s.Create(ctx, p, t.typ, r.resource.Raw, r.ifNoneExist)
 	case "update":
 		if r.conditional() {
-			w, err = s.UpdateWhere(ctx, p, t.typ, t.rawQuery, r.resource.Raw, r.ifMatch)
+			w, err = s.UpdateWhere(ctx, p, t.typ, t.rawQuery, r.resource.Raw, r.when)
 		} else {
-			w, err = s.Update(ctx, p, t.typ, t.id, r.resource.Raw, r.ifMatch)
+			w, err = s.Update(ctx, p, t.typ, t.id, r.resource.Raw, r.when)
 		}
 	case "patch":
 		w, err = s.batchPatch(ctx, p, r)
 	case "delete":
 		if r.conditional() {
-			w, err = s.DeleteWhere(ctx, p, t.typ, t.rawQuery, r.ifMatch)
+			w, err = s.DeleteWhere(ctx, p, t.typ, t.rawQuery, r.when)
 		} else {
-			w, err = s.Delete(ctx, p, t.typ, t.id, r.ifMatch)
+			w, err = s.Delete(ctx, p, t.typ, t.id, r.when)
 		}
 	case "read":
 		res, err = s.Read(ctx, p, t.typ, t.id)
@@ -469,9 +485,13 @@ func (s *Service) batchEntry(ctx context.Context, p Principal, r *request, prefe
 	case err != nil:
 		return s.failedEntry(ctx, err)
 	case res != nil:
-		return s.readEntry(res)
+		e, err := s.readEntry(r, res)
+		if err != nil {
+			return s.failedEntry(ctx, err)
+		}
+		return e
 	case body != nil:
-		return entry{resource: body, status: statusLine(http.StatusOK)}
+		return r.bundleEntry(body)
 	default:
 		return s.writtenEntry(r.method, w, prefer)
 	}
@@ -483,9 +503,9 @@ func (s *Service) batchPatch(ctx context.Context, p Principal, r *request) (Writ
 	case err != nil:
 		return Written{}, err
 	case r.conditional():
-		return s.PatchWhere(ctx, p, r.target.typ, r.target.rawQuery, format, body, r.ifMatch)
+		return s.PatchWhere(ctx, p, r.target.typ, r.target.rawQuery, format, body, r.when)
 	default:
-		return s.Patch(ctx, p, r.target.typ, r.target.id, format, body, r.ifMatch)
+		return s.Patch(ctx, p, r.target.typ, r.target.id, format, body, r.when)
 	}
 }
 

@@ -2,6 +2,7 @@ package service
 
 import (
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -73,16 +74,19 @@ func (s *Service) contents(ws []*write, found resolution) ([]content, error) {
 
 func (s *Service) content(w *write, ids map[string]string, inBundle bool) (content, error) {
 	var c content
-	rewritten, err := rewrite(w.node, w.links, ids)
-	if err != nil {
-		return c, err
+	resolve := func(link string) string { return resolveLink(w, link, ids) }
+	rewritten, err := w.node, error(nil)
+	if len(ids) > 0 {
+		if rewritten, err = rewrite(w.node, w.links, resolve); err != nil {
+			return c, err
+		}
 	}
 	for _, l := range w.links {
 		if l.Kind != validate.LinkReference {
 			continue
 		}
 		target := l.Node.Text
-		if to := ids[target]; to != "" {
+		if to := resolve(target); to != "" {
 			target = to
 		} else if inBundle && strings.HasPrefix(target, "urn:") {
 			return c, fhir.Errorf(fhir.BadRequest, "not-found", l.Expression, "No entry of the Bundle has this reference as its fullUrl.")
@@ -102,19 +106,43 @@ func (s *Service) content(w *write, ids map[string]string, inBundle bool) (conte
 	return c, nil
 }
 
-// rewrite replaces the links that ids names, in the text of the resource, and parses the
-// result. Without any it returns n itself.
-func rewrite(n *fhir.Node, links []validate.Link, ids map[string]string) (*fhir.Node, error) {
-	if len(ids) == 0 {
-		return n, nil
+// resolveLink is what the entries of a Bundle and its conditional references make of a
+// link, "" for nothing. A relative reference means the entry whose fullUrl has the same
+// root as that of the entry in which it stands
+// (https://hl7.org/fhir/R4/bundle.html#references).
+func resolveLink(w *write, link string, ids map[string]string) string {
+	if to := ids[link]; to != "" {
+		return to
 	}
+	if !strings.HasPrefix(w.fullURL, "http") {
+		return ""
+	}
+	if ref := fhir.ParseReference(link, ""); !ref.Local() || ref.Version != "" {
+		return ""
+	}
+	root, isOurs := w.fullURL, false
+	for range 2 { // take off /Type/id
+		if cut := strings.LastIndexByte(root, '/'); cut > 0 {
+			isOurs = root[cut+1:] == w.typ
+			root = root[:cut]
+		}
+	}
+	if !isOurs {
+		return ""
+	}
+	return ids[root+"/"+link]
+}
+
+// rewrite replaces the links that resolve knows, in the text of the resource, and parses
+// the result. Without any it returns n itself.
+func rewrite(n *fhir.Node, links []validate.Link, resolve func(string) string) (*fhir.Node, error) {
 	var out []byte
 	done := 0
 	for _, l := range links {
 		text := l.Node.Text
 		if l.Kind == validate.LinkNarrative {
-			text = rewriteNarrative(text, ids)
-		} else if to := ids[text]; to != "" {
+			text = rewriteNarrative(text, resolve)
+		} else if to := resolve(text); to != "" {
 			text = to
 		}
 		if text == l.Node.Text {
@@ -135,20 +163,21 @@ func rewrite(n *fhir.Node, links []validate.Link, ids map[string]string) (*fhir.
 	return fhir.Parse(append(out, n.Raw[done:]...))
 }
 
+var narrativeLink = regexp.MustCompile(`\b(?:href|src)\s*=\s*(?:"[^"]*"|'[^']*')`)
+
 // rewriteNarrative replaces links and image sources, <a href="…"> and <img src="…">.
-func rewriteNarrative(div string, ids map[string]string) string {
-	if !strings.Contains(div, "href=") && !strings.Contains(div, "src=") {
-		return div
-	}
-	for from, to := range ids {
-		for _, quote := range []string{`"`, `'`} {
-			div = strings.ReplaceAll(div, "="+quote+from+quote, "="+quote+to+quote)
+func rewriteNarrative(div string, resolve func(string) string) string {
+	return narrativeLink.ReplaceAllStringFunc(div, func(attribute string) string {
+		start := strings.IndexAny(attribute, `"'`) + 1
+		if to := resolve(attribute[start : len(attribute)-1]); to != "" {
+			return attribute[:start] + to + attribute[len(attribute)-1:]
 		}
-	}
-	return div
+		return attribute
+	})
 }
 
-// at adds a place to an error that has none.
+// at adds a place to an error that has none, or has that of a parameter in a URL
+// ("http.name"), which is not where this query stands.
 func at(err error, place string) error {
 	var e *fhir.Error
 	if place == "" || !errors.As(err, &e) {
@@ -157,7 +186,7 @@ func at(err error, place string) error {
 	placed := *e
 	placed.Issues = make([]fhir.Issue, len(e.Issues))
 	for i, issue := range e.Issues {
-		if len(issue.Expression) == 0 {
+		if len(issue.Expression) == 0 || strings.HasPrefix(issue.Expression[0], "http.") {
 			issue.Expression = []string{place}
 		}
 		placed.Issues[i] = issue

@@ -7,6 +7,7 @@ import (
 
 	"aftercare/fhir"
 	"aftercare/fhir/search"
+	"aftercare/fhir/subset"
 	"aftercare/service/store"
 )
 
@@ -23,16 +24,30 @@ const (
 func (s *Service) Search(ctx context.Context, p Principal, typ string, pairs []search.Pair, lenient bool) ([]byte, error) {
 	var out []byte
 	err := s.interact(ctx, p, interaction{code: "search-type", typ: typ}, func(ctx context.Context) error {
-		q, issues, err := s.parse(typ, pairs, lenient)
+		q, part, issues, err := s.query(typ, pairs, lenient)
 		if err != nil {
 			return err
 		}
 		return s.store.View(ctx, func(ctx context.Context, r *store.Reader) (err error) {
-			out, err = s.searchset(ctx, r, q, issues)
+			out, err = s.searchset(ctx, r, q, part, issues)
 			return err
 		})
 	})
 	return out, err
+}
+
+// query reads a search together with what is asked of each match, which conditions do not
+// take.
+func (s *Service) query(typ string, pairs []search.Pair, lenient bool) (*search.Query, subset.Subset, []fhir.Issue, error) {
+	part, others, err := subset.Parse(s.validator, typ, pairs)
+	if err != nil {
+		return nil, part, nil, err
+	}
+	q, issues, err := s.parse(typ, others, lenient)
+	if err == nil {
+		q.Applied = append(q.Applied, part.Applied...)
+	}
+	return q, part, issues, err
 }
 
 func (s *Service) parse(typ string, pairs []search.Pair, lenient bool) (*search.Query, []fhir.Issue, error) {
@@ -41,7 +56,7 @@ func (s *Service) parse(typ string, pairs []search.Pair, lenient bool) (*search.
 	})
 }
 
-func (s *Service) searchset(ctx context.Context, r *store.Reader, q *search.Query, issues []fhir.Issue) ([]byte, error) {
+func (s *Service) searchset(ctx context.Context, r *store.Reader, q *search.Query, part subset.Subset, issues []fhir.Issue) ([]byte, error) {
 	page, err := r.Search(ctx, q)
 	if err != nil {
 		return nil, err
@@ -52,7 +67,11 @@ func (s *Service) searchset(ctx context.Context, r *store.Reader, q *search.Quer
 		b.link("next", s.link(q.Type, q.Applied, page.Next))
 	}
 	for _, res := range page.Resources {
-		b.entry(entry{fullURL: s.url(res), resource: res.Body, mode: "match"})
+		body, err := part.Of(res.Body)
+		if err != nil {
+			return nil, err
+		}
+		b.entry(entry{fullURL: s.url(res), resource: body, mode: "match"})
 	}
 	if len(issues) > 0 {
 		b.entry(entry{resource: fhir.Outcome(issues...), mode: "outcome"})

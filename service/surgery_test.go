@@ -172,7 +172,7 @@ func (s *Service) putAll(t testing.TB, resources map[string][]byte, order []stri
 	t.Helper()
 	for _, ref := range order {
 		typ, id, _ := strings.Cut(ref, "/")
-		if _, err := s.Update(context.Background(), Anonymous, typ, id, resources[ref], ""); err != nil {
+		if _, err := s.Update(context.Background(), Anonymous, typ, id, resources[ref], Preconditions{}); err != nil {
 			t.Fatalf("%s: %v", ref, err)
 		}
 	}
@@ -238,7 +238,7 @@ func TestAtOnceOneByOne(t *testing.T) {
 			typ, id, _ := strings.Cut(ref, "/")
 			for range 4 {
 				wg.Go(func() {
-					if _, err := s.Update(context.Background(), Anonymous, typ, id, body, ""); err != nil {
+					if _, err := s.Update(context.Background(), Anonymous, typ, id, body, Preconditions{}); err != nil {
 						t.Error(err)
 					}
 				})

@@ -5,12 +5,13 @@ import (
 	"net/http"
 
 	"aftercare/fhir"
+	"aftercare/fhir/subset"
 )
 
 // Update stores a new version of a resource, or creates it under the caller's id
 // (https://hl7.org/fhir/R4/http.html#update). An update that changes nothing makes no new
-// version. ifMatch is the If-Match header or "".
-func (s *Service) Update(ctx context.Context, p Principal, typ, id string, body []byte, ifMatch string) (Written, error) {
+// version.
+func (s *Service) Update(ctx context.Context, p Principal, typ, id string, body []byte, when Preconditions) (Written, error) {
 	var out Written
 	err := s.interact(ctx, p, interaction{"update", typ, id}, func(ctx context.Context) error {
 		n, err := fhir.Parse(body)
@@ -23,10 +24,25 @@ func (s *Service) Update(ctx context.Context, p Principal, typ, id string, body 
 		if err := sameID(n, typ, id, ""); err != nil {
 			return err
 		}
-		out, err = s.commitOne(ctx, &write{method: http.MethodPut, typ: typ, id: id, node: n, ifMatch: ifMatch})
+		out, err = s.commitOne(ctx, &write{method: http.MethodPut, typ: typ, id: id, node: n, when: when})
 		return err
 	})
 	return out, err
+}
+
+// replacesWhole refuses an update by what was read with _summary or _elements: the elements
+// that were left out would be lost (https://hl7.org/fhir/R4/search.html#summary). The error
+// is of kind Unprocessable.
+func replacesWhole(w *write, current *fhir.Resource) error {
+	if w.method != http.MethodPut || !subset.Tagged(w.node) {
+		return nil
+	}
+	stored, err := fhir.Parse(current.Body)
+	if err != nil || subset.Tagged(stored) { // it came as a part already
+		return err
+	}
+	return fhir.Errorf(fhir.Unprocessable, "business-rule", w.typ+".meta.tag",
+		"The resource is tagged SUBSETTED, so it is a part of what is stored, and would remove the rest. Read the whole resource, or, if this is the whole, take the tag out.")
 }
 
 // sameID holds the id in the content against the one in the URL; at is the place of the

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -27,7 +26,7 @@ type write struct {
 	// condition is the query of a conditional interaction, nil without one: for POST
 	// If-None-Exist, else the query of the URL, whose match stands in for id.
 	condition *search.Query
-	ifMatch   string
+	when      Preconditions
 	// base is the version that the content of a PATCH was made from.
 	base int64
 }
@@ -50,14 +49,18 @@ type localReference struct {
 // check refuses a resource that is not valid R4 (kind BadRequest), or whose measured
 // value is outside its scale (kind Unprocessable); at is the place in a Bundle or "".
 func (s *Service) check(n *fhir.Node, typ, at string) error {
+	place := at
+	if place == "" {
+		place = typ
+	}
 	if n.Kind != fhir.Object {
-		return fhir.Errorf(fhir.BadRequest, "structure", at, "A resource is a JSON object.")
+		return fhir.Errorf(fhir.BadRequest, "structure", place, "A resource is a JSON object.")
 	}
 	switch got := n.Str("resourceType"); {
 	case got == "":
-		return fhir.Errorf(fhir.BadRequest, "structure", at, "The resource has no resourceType.")
+		return fhir.Errorf(fhir.BadRequest, "structure", place+".resourceType", "The resource has no resourceType.")
 	case got != typ:
-		return fhir.Errorf(fhir.BadRequest, "structure", at, "The resourceType is not %s, which the URL asks for.", typ)
+		return fhir.Errorf(fhir.BadRequest, "structure", place+".resourceType", "The resourceType is not %s, which the URL asks for.", typ)
 	}
 	if issues := s.validator.Resource(n, at); len(issues) > 0 {
 		return &fhir.Error{Kind: fhir.BadRequest, Issues: issues}
@@ -120,13 +123,16 @@ func (s *Service) put(ctx context.Context, tx *store.Tx, w *write, id string, c 
 		current = nil
 	}
 	exists := current != nil && !current.Deleted
-	if err := matches(w.ifMatch, current, exists); err != nil {
+	if err := w.when.hold(current); err != nil {
 		return Written{}, err
 	}
 	if w.base != 0 && (!exists || current.Version != w.base) {
 		return Written{}, errMoved
 	}
 	if exists {
+		if err := replacesWhole(w, current); err != nil {
+			return Written{}, err
+		}
 		same, err := sameContent(current, c.draft.WithID(id))
 		if err != nil {
 			return Written{}, err
@@ -158,9 +164,9 @@ func (s *Service) remove(ctx context.Context, tx *store.Tx, w *write, id string,
 	case err != nil && kind != fhir.NotFound:
 		return Written{}, err
 	case err != nil:
-		return Written{}, matches(w.ifMatch, nil, false)
+		return Written{}, w.when.hold(nil)
 	}
-	if err := matches(w.ifMatch, current, !current.Deleted); err != nil {
+	if err := w.when.hold(current); err != nil {
 		return Written{}, err
 	}
 	if current.Deleted {
@@ -171,22 +177,4 @@ func (s *Service) remove(ctx context.Context, tx *store.Tx, w *write, id string,
 		return Written{}, err
 	}
 	return Written{Resource: gone, Changed: true}, nil
-}
-
-// matches holds If-Match against the current version
-// (https://hl7.org/fhir/R4/http.html#concurrency).
-func matches(ifMatch string, current *fhir.Resource, exists bool) error {
-	switch {
-	case ifMatch == "":
-		return nil
-	case !exists:
-		return fhir.Errorf(fhir.PreconditionFailed, "conflict", "", "If-Match was given, but there is no such resource now.")
-	case ifMatch == "*":
-		return nil
-	}
-	tag := strings.TrimPrefix(strings.TrimSpace(ifMatch), "W/")
-	if strings.Trim(tag, `"`) != strconv.FormatInt(current.Version, 10) {
-		return fhir.Errorf(fhir.PreconditionFailed, "conflict", "", "If-Match does not name the current version, which is %d; read it and try again.", current.Version)
-	}
-	return nil
 }

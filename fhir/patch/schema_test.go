@@ -23,7 +23,7 @@ func r4Schema(t testing.TB) Schema {
 					typ, _, _ = strings.Cut(typ, "(")
 					types = append(types, typ)
 				}
-				return types, strings.HasSuffix(f[0], "[x]"), strings.HasSuffix(f[1], "*")
+				return types, strings.HasSuffix(f[0], "[x]"), strings.Contains(f[1], "*")
 			}
 			structure = read.bases[structure]
 		}

@@ -116,7 +116,7 @@ func TestExtract(t *testing.T) {
 		"period with neither":         {`{"resourceType":"Procedure","performedPeriod":{"id":"x"}}`, nil},
 		"not a date of this choice":   {`{"resourceType":"Procedure","performedString":"2024"}`, nil},
 		"an age is no date":           {`{"resourceType":"Procedure","performedAge":{"value":3}}`, nil},
-		"a similar name is no choice": {`{"resourceType":"Procedure","performed":"2024","performer":[{"actor":{"reference":"Practitioner/1"}}],"performedWhen":"2024"}`, []string{"date 2024-01-01T00:00:00Z..2025-01-01T00:00:00Z"}},
+		"a similar name is no choice": {`{"resourceType":"Procedure","performed":"2024","performer":[{"actor":{"reference":"Practitioner/1"}}],"performedWhen":"2024"}`, []string{"date 2024-01-01T00:00:00Z..2025-01-01T00:00:00Z", "performer Practitioner/1"}},
 		"timing by its outer bounds": {
 			`{"resourceType":"CarePlan","activity":[
 				{"detail":{"scheduledTiming":{"event":["2024-03-01","2024-01-01"]}}},

@@ -10,14 +10,15 @@ import (
 // r4 is the generated table. Lines without a leading tab open a block:
 //
 //	valueset	NAME                 then lines of: system, code, code ...
-//	abstract	NAME	BASE         then lines of: element, min..max, types[, value set]
+//	abstract	NAME	BASE         then lines of: element, min..max[ flags], types[, value set]
 //	resource	NAME	BASE
 //	datatype	NAME	BASE
 //	element	PATH	BASE             an inner element with children, such as Patient.contact
 //
 // Types are separated by commas; a type is a primitive, a NAME or a PATH, with the
 // targets of a Reference or canonical in brackets: Reference(Group|Patient). A block
-// lists what its BASE does not already have.
+// lists what its BASE does not already have. Flags are modifier and summary
+// (https://hl7.org/fhir/R4/conformance-rules.html#isModifier, #isSummary).
 //
 //go:embed r4.txt
 var r4 string
@@ -41,6 +42,8 @@ type element struct {
 	list     bool
 	banned   bool // max is 0
 	choice   bool
+	modifier bool
+	summary  bool
 	types    string
 	codes    *valueSet
 }
@@ -116,13 +119,16 @@ func (s *structure) addElement(field []string, sets map[string]*valueSet) error 
 	if len(field) < 3 {
 		return fmt.Errorf("%s: malformed line in the table", s.name)
 	}
-	least, most, _ := strings.Cut(field[1], "..")
+	cardinality, flags, _ := strings.Cut(field[1], " ")
+	least, most, _ := strings.Cut(cardinality, "..")
 	e := &element{
 		name:     field[0],
 		required: least == "1",
 		list:     most == "*",
 		banned:   most == "0",
 		choice:   strings.HasSuffix(field[0], "[x]"),
+		modifier: strings.Contains(flags, "modifier"),
+		summary:  strings.Contains(flags, "summary"),
 		types:    field[2],
 	}
 	if len(field) > 3 {

@@ -34,6 +34,8 @@ type element struct {
 		Extension     []struct{ URL, ValueURL string }
 	}
 	ContentReference string
+	IsModifier       bool
+	IsSummary        bool
 	Binding          struct{ Strength, ValueSet string }
 	Constraint       []struct{ Key, Severity, Expression, Source string }
 }

@@ -1,6 +1,6 @@
 // Command generate-schema writes the table that package fhir/validate works from, out
 // of the official FHIR R4 (4.0.1) definitions. Only facts are kept: names of types and
-// elements, cardinalities, types, reference targets, the codes of required bindings, and
+// elements, cardinalities, flags, types, reference targets, the codes of required bindings, and
 // for the tests the keys and expressions of the invariants. Running it again gives the
 // same bytes.
 //
@@ -133,10 +133,17 @@ func (d *definitions) writeType(b *bytes.Buffer, s *structure, used map[string]b
 	return nil
 }
 
-// line is one element: name, cardinality, types, value set.
+// line is one element: name, cardinality with flags, types, value set.
 func (d *definitions) line(s *structure, e element, used map[string]bool) (string, error) {
 	name := e.Path[strings.LastIndexByte(e.Path, '.')+1:]
-	line := fmt.Sprintf("%s\t%d..%s\t%s", name, e.Min, e.Max, s.types(e))
+	flags := ""
+	if e.IsModifier {
+		flags += " modifier"
+	}
+	if e.IsSummary {
+		flags += " summary"
+	}
+	line := fmt.Sprintf("%s\t%d..%s%s\t%s", name, e.Min, e.Max, flags, s.types(e))
 	if e.Binding.Strength == "required" {
 		set := valueSetName(e.Binding.ValueSet)
 		if _, ok := d.valueSets[set]; ok {

@@ -56,6 +56,7 @@ func contract(t *testing.T, fresh func(t testing.TB) (open func() *Store)) {
 		"cursors cannot be made up":                 cursorsAreSealed,
 		"history of one, of a type, of all":         historyScopes,
 		"history since a time":                      historySince,
+		"history of what was current":               historyAt,
 		"all is there after reopening":              reopen,
 		"ping":                                      ping,
 	} {

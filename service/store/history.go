@@ -14,6 +14,10 @@ type HistoryQuery struct {
 	Type, ID string
 	// Since leaves out versions whose lastUpdated is earlier. Zero leaves out none.
 	Since time.Time
+	// Low and High, where they are not zero, leave out versions that were at no time in
+	// [Low, High) the current one. A deletion counts at the moment when it was made. Low is
+	// in the past: what will be current is not known, and pages would not fit together.
+	Low, High time.Time
 	// Count is the page size, 0 or more; 0 asks for Total alone.
 	Count int
 	// Total asks for the number of all entries.
@@ -49,7 +53,7 @@ func (r *Reader) History(ctx context.Context, h HistoryQuery) (HistoryPage, erro
 	if h.Count < 0 || h.ID != "" && h.Type == "" {
 		return page, fmt.Errorf("history: the query makes no sense: type %q, page size %d", h.Type, h.Count)
 	}
-	question := fmt.Sprintf("history %q %q %d", h.Type, h.ID, h.Since.UnixMicro())
+	question := fmt.Sprintf("history %q %q %d %d %d", h.Type, h.ID, h.Since.UnixMicro(), h.Low.UnixMicro(), h.High.UnixMicro())
 	s := &statement{}
 	where, err := r.historyOf(ctx, s, &h)
 	if err != nil {
@@ -142,6 +146,13 @@ func (r *Reader) historyOf(ctx context.Context, s *statement, h *HistoryQuery) (
 			where += " AND v.seq >= (SELECT CASE WHEN count(*) > " + s.arg(probeLimit) + " THEN 0 ELSE min(seq) END FROM " +
 				"(SELECT seq FROM version WHERE updated >= " + since + " LIMIT " + s.limit(probeLimit+1) + ") newer)"
 		}
+	}
+	if !h.High.IsZero() {
+		where += " AND v.updated < " + s.arg(ceilMicros(h.High))
+	}
+	if !h.Low.IsZero() {
+		where += " AND (v.updated >= " + s.arg(ceilMicros(h.Low)) + " OR (v.body IS NOT NULL AND NOT EXISTS " +
+			"(SELECT 1 FROM version n WHERE n.rid = v.rid AND n.version = v.version + 1 AND n.updated <= " + s.arg(h.Low.UnixMicro()) + ")))"
 	}
 	return where, nil
 }

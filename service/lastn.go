@@ -1,0 +1,227 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"aftercare/fhir"
+	"aftercare/fhir/search"
+	"aftercare/service/store"
+)
+
+// lastN is Observation/$lastn
+// (https://hl7.org/fhir/R4/observation-operation-lastn.html): of the observations that
+// meet the search parameters the newest max of each code, the newest first. Observations
+// that tie with the last of them come too.
+func (s *Service) lastN(ctx context.Context, in *invocation) (Answer, error) {
+	most, err := in.whole("max", 1)
+	if err != nil {
+		return Answer{}, err
+	}
+	if !s.mayRead(in.principal, "Observation") {
+		return Answer{}, forbidden("Observation")
+	}
+	q, issues, err := s.lastNQuery(in)
+	if err != nil {
+		return Answer{}, err
+	}
+	groups := newCodeGroups(most)
+	err = s.store.View(ctx, func(ctx context.Context, r *store.Reader) error {
+		for more := true; more; more = q.Cursor != "" {
+			page, err := r.Search(ctx, q)
+			if err != nil {
+				return err
+			}
+			for _, res := range page.Resources {
+				n, err := fhir.Parse(res.Body)
+				if err != nil {
+					return err
+				}
+				groups.add(codeKeys(n, res.ID), dated{res, s.effective(n)})
+			}
+			q.Cursor = page.Next
+		}
+		return nil
+	})
+	if err != nil {
+		return Answer{}, err
+	}
+	newest := groups.all()
+	b := newBundle("searchset", int64(len(newest)))
+	b.link("self", s.link("Observation/$lastn", append([]search.Pair{{Name: "max", Value: strconv.Itoa(most)}}, q.Applied...), ""))
+	for _, d := range newest {
+		b.entry(entry{fullURL: s.url(d.resource), resource: d.resource.Body, mode: "match"})
+	}
+	if len(issues) > 0 {
+		b.entry(entry{resource: fhir.Outcome(issues...), mode: "outcome"})
+	}
+	return Answer{Body: b.bytes()}, nil
+}
+
+// lastNQuery makes a search of all parameters but max.
+func (s *Service) lastNQuery(in *invocation) (*search.Query, []fhir.Issue, error) {
+	var pairs []search.Pair
+	for i := range in.arguments {
+		a := &in.arguments[i]
+		switch {
+		case a.name == "max":
+			continue
+		case slices.Contains([]string{"_count", "_total", "_summary", "_cursor"}, a.name):
+			return nil, nil, a.refuse("not-supported", "$lastn gives all that it finds at once; use max to have more or fewer of each code.")
+		}
+		text, err := a.primitive()
+		if err != nil {
+			return nil, nil, err
+		}
+		pairs = append(pairs, search.Pair{Name: a.name, Value: text})
+	}
+	q, issues, err := s.parse("Observation", pairs, in.Lenient)
+	if err != nil {
+		return nil, nil, err
+	}
+	q.Count = maxCount
+	who, what := false, false
+	for _, c := range q.Clauses {
+		if c.Modifier == "missing" {
+			continue
+		}
+		who = who || c.Param.Code == "patient" || c.Param.Code == "subject"
+		what = what || c.Param.Code == "category" || strings.Contains(c.Param.Expression, "Observation.code") || strings.Contains(c.Param.Expression, "component.code")
+	}
+	switch {
+	case !who:
+		return nil, nil, fhir.Errorf(fhir.BadRequest, "required", "http.patient", "$lastn needs the parameter patient or subject.")
+	case !what:
+		return nil, nil, fhir.Errorf(fhir.BadRequest, "required", "http.code", "$lastn needs the parameter category or code.")
+	}
+	return q, issues, nil
+}
+
+// dated is an observation and its time.
+type dated struct {
+	resource *fhir.Resource
+	// time is what it is sorted by, in microseconds UTC; search.MinTime where it has none.
+	time int64
+}
+
+// newer orders from the newest to the oldest. Those without a time come last, by when they
+// were stored.
+func newer(a, b dated) int {
+	switch {
+	case a.time > b.time:
+		return -1
+	case a.time < b.time:
+		return 1
+	}
+	if c := b.resource.LastUpdated.Compare(a.resource.LastUpdated); c != 0 {
+		return c
+	}
+	return strings.Compare(a.resource.ID, b.resource.ID)
+}
+
+// effective is the time that an observation is sorted by: a point in time from its first
+// instant, so that a day without a time of day is before every hour of it; a period by its
+// end, or by its start if it has not ended; a timing by the last of its events.
+func (s *Service) effective(n *fhir.Node) int64 {
+	var texts []*fhir.Node
+	for _, name := range []string{"effectiveDateTime", "effectiveInstant"} {
+		texts = append(texts, n.Get(name))
+	}
+	if end := n.Get("effectivePeriod", "end"); end != nil {
+		texts = append(texts, end)
+	} else {
+		texts = append(texts, n.Get("effectivePeriod", "start"))
+	}
+	texts = append(texts, n.Each("effectiveTiming", "event")...)
+	latest := int64(search.MinTime)
+	for _, text := range texts {
+		if text == nil || text.Kind != fhir.String {
+			continue
+		}
+		if m, err := fhir.ParseMoment(text.Text, s.zone); err == nil {
+			latest = max(latest, search.Micros(m.Low))
+		}
+	}
+	return latest
+}
+
+// codeKeys are the names of an observation's code: each coding by system and code, else
+// the text as it is written, else the observation itself.
+func codeKeys(n *fhir.Node, id string) []string {
+	var keys []string
+	for _, c := range n.Each("code", "coding") {
+		if code := c.Str("code"); code != "" {
+			keys = append(keys, fmt.Sprintf("%q|%q", c.Str("system"), code))
+		}
+	}
+	switch text := n.Str("code", "text"); {
+	case keys != nil:
+		return keys
+	case text != "":
+		return []string{"text " + text}
+	default:
+		return []string{"id " + id}
+	}
+}
+
+// codeGroups keeps the newest observations of each code. Codes that stand in one
+// CodeableConcept mean the same, over any number of observations: their groups are one.
+// Only what may be in the answer is kept.
+type codeGroups struct {
+	most   int
+	parent map[string]string // union-find over keys
+	newest map[string][]dated
+}
+
+func newCodeGroups(most int) *codeGroups {
+	return &codeGroups{most, map[string]string{}, map[string][]dated{}}
+}
+
+func (g *codeGroups) root(key string) string {
+	p, known := g.parent[key]
+	switch {
+	case !known:
+		g.parent[key] = key
+		return key
+	case p == key:
+		return key
+	}
+	root := g.root(p)
+	g.parent[key] = root
+	return root
+}
+
+func (g *codeGroups) add(keys []string, d dated) {
+	root := g.root(keys[0])
+	group := append(g.newest[root], d)
+	for _, key := range keys[1:] {
+		if other := g.root(key); other != root {
+			g.parent[other] = root
+			group = append(group, g.newest[other]...)
+			delete(g.newest, other)
+		}
+	}
+	g.newest[root] = g.cut(group)
+}
+
+// cut sorts a group and leaves out what is older than the last one that counts.
+func (g *codeGroups) cut(group []dated) []dated {
+	slices.SortFunc(group, newer)
+	n := g.most
+	for n < len(group) && group[n].time == group[n-1].time && group[n].time != search.MinTime {
+		n++
+	}
+	return group[:min(n, len(group))]
+}
+
+func (g *codeGroups) all() []dated {
+	var out []dated
+	for _, group := range g.newest {
+		out = append(out, group...)
+	}
+	slices.SortFunc(out, newer)
+	return out
+}
