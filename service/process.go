@@ -43,7 +43,10 @@ func (s *Service) Process(ctx context.Context, p Principal, body []byte, prefer 
 			return fhir.Errorf(fhir.TooLarge, "too-long", "Bundle.entry", "A Bundle may have %d entries at most.", s.maxEntries)
 		}
 		// First the Bundle, then what is asked, then the resources.
-		if issues := s.validator.Resource(withoutResources(n), ""); len(issues) > 0 {
+		issues := slices.DeleteFunc(s.validator.Resource(withoutResources(n), ""), func(i fhir.Issue) bool {
+			return onlyResource(n, i) // the entry itself is asked for its request below
+		})
+		if len(issues) > 0 {
 			return &fhir.Error{Kind: fhir.BadRequest, Issues: issues}
 		}
 		entries := s.entries(n)
@@ -64,6 +67,18 @@ func (s *Service) Process(ctx context.Context, p Principal, body []byte, prefer 
 		return err
 	})
 	return out, err
+}
+
+// onlyResource reports whether an issue is that of an entry which has a resource and
+// nothing else, and so is empty without it.
+func onlyResource(bundle *fhir.Node, issue fhir.Issue) bool {
+	for i, item := range bundle.Each("entry") {
+		if len(item.Members) == 1 && item.Members[0].Name == "resource" &&
+			slices.Contains(issue.Expression, fmt.Sprintf("Bundle.entry[%d]", i)) {
+			return true
+		}
+	}
+	return false
 }
 
 // withoutResources is a Bundle as it is, but for the resources in its entries.
