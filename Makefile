@@ -40,6 +40,7 @@ image: ## check what the Dockerfile does, without a container engine
 generate: ## make the tables of R4 again, from the npm registry
 	$(GO) run ./scripts/generate-schema
 	$(GO) run ./scripts/generate-search -out fhir/search/parameters.txt
+	$(GO) run ./scripts/generate-compartment
 
 ci: ## all that CI runs
 	@.ci/run
