@@ -73,7 +73,7 @@ func (c *conn) prepare(ctx context.Context, text string) (*sql.Stmt, error) {
 }
 
 func (c *conn) exec(ctx context.Context, text string, args ...any) error {
-	s, err := c.prepare(ctx, text) //nolint:sqlclosecheck // kept in c.stmts and closed with the connection
+	s, err := c.prepare(ctx, text)
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (c *conn) row(ctx context.Context, text string, args []any, dest ...any) (b
 
 // rows calls each for every row.
 func (c *conn) rows(ctx context.Context, text string, args []any, each func(scan func(...any) error) error) error {
-	s, err := c.prepare(ctx, text) //nolint:sqlclosecheck // kept in c.stmts and closed with the connection
+	s, err := c.prepare(ctx, text)
 	if err != nil {
 		return err
 	}
