@@ -383,7 +383,7 @@ func TestFold(t *testing.T) {
 		"Müller": "muller", "MU\u0308LLER": "muller", "  a \t\n b\u00a0c ": "a b c", "Straße": "strasse", "STRASSE": "strasse",
 		"Łódź": "lodz", "Ærøskøbing": "aeroskobing", "Þór": "thor", "ﬁn": "fin", "ＡＢＣ": "abc", "İstanbul": "istanbul", "ISTANBUL": "istanbul",
 		"ılıca": "ilica", "Ὀδυσσεύς": "οδυσσευσ", "ΟΔΥΣΣΕΥΣ": "οδυσσευσ", "Йод": "иод", "O’Brien": "o'brien", "Anne–Marie": "anne-marie",
-		"مُحَمَّد": "محمد", "שָׁלוֹם": "שלום", "がぎ": "か\u3099き\u3099", "कुमार": "कुमार", "": "", " ": "", "\u0301": "", "NGUYỄN": "nguyen", "Ñandú": "nandu",
+		"مُحَمَّد": "محمد", "שָׁלוֹם": "שלום", "がぎ": "か\u3099き\u3099", "कुमार": "कुमार", "": "", " ": "", "\u0301": "", "NGUYỄN": "nguyen", "Ꭰ": "ꭰ", "ꭰ": "ꭰ", "Ñandú": "nandu",
 	} {
 		if got := Fold(s); got != want {
 			t.Errorf("%q: %q, want %q", s, got, want)

@@ -85,6 +85,8 @@ func Fold(s string) string {
 		}
 		if as, ok := letters[r]; ok {
 			b.WriteString(as)
+		} else if unicode.Is(unicode.Cherokee, r) {
+			b.WriteRune(unicode.ToLower(r)) // the only script whose folding swaps the cases
 		} else {
 			b.WriteRune(r)
 		}
