@@ -1,11 +1,7 @@
 package main
 
 import (
-	"archive/tar"
-	"bytes"
-	"compress/gzip"
 	"encoding/json"
-	"errors"
 	"io"
 	"path"
 	"slices"
@@ -50,36 +46,19 @@ type definitions struct {
 // units, and an answer list that LOINC keeps to itself.
 var notEnumerable = map[string]bool{"mimetypes": true, "ucum-units": true, "LL379-9": true}
 
-// read takes the definitions out of one npm package.
-func (d *definitions) read(tgz []byte) error {
-	if d.structures == nil {
-		d.structures = map[string]*structure{}
-		d.valueSets = map[string]map[string]map[string]bool{}
+func newDefinitions() *definitions {
+	return &definitions{structures: map[string]*structure{}, valueSets: map[string]map[string]map[string]bool{}}
+}
+
+// read takes the definitions out of one file of a package.
+func (d *definitions) read(name string, text io.Reader) error {
+	switch {
+	case strings.HasPrefix(name, "StructureDefinition-"):
+		return d.readStructure(text)
+	case strings.HasPrefix(name, "ValueSet-"):
+		return d.readValueSet(text)
 	}
-	zip, err := gzip.NewReader(bytes.NewReader(tgz))
-	if err != nil {
-		return err
-	}
-	files := tar.NewReader(zip)
-	for {
-		file, err := files.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		name := path.Base(file.Name)
-		switch {
-		case strings.HasPrefix(name, "StructureDefinition-"):
-			err = d.readStructure(files)
-		case strings.HasPrefix(name, "ValueSet-"):
-			err = d.readValueSet(files)
-		}
-		if err != nil {
-			return err
-		}
-	}
+	return nil
 }
 
 func (d *definitions) readStructure(r io.Reader) error {

@@ -24,6 +24,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"aftercare/scripts/hl7"
 )
 
 func main() {
@@ -37,14 +39,10 @@ func main() {
 }
 
 func generate(from, out string) error {
-	var defs definitions
-	for _, p := range packages {
-		data, err := p.load(from)
-		if err != nil {
+	defs := newDefinitions()
+	for _, p := range []hl7.Package{hl7.Examples, hl7.Expansions} {
+		if err := p.Each(from, defs.read); err != nil {
 			return err
-		}
-		if err := defs.read(data); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
 	table, err := defs.table()

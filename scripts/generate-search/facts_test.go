@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -27,27 +25,18 @@ var files = map[string]string{
 	"Patient-example.json": `not even JSON`,
 }
 
-func generate(t *testing.T, files map[string]string) ([]string, error) {
-	t.Helper()
-	folder, out := t.TempDir(), filepath.Join(t.TempDir(), "out.txt")
+func generate(files map[string]string) ([]string, error) {
+	d := newDefinitions()
 	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+		if err := d.read(name, strings.NewReader(text)); err != nil {
+			return nil, err
 		}
 	}
-	if err := run(folder, out); err != nil {
-		return nil, err
-	}
-	data, err := os.ReadFile(out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
-	return slices.DeleteFunc(lines, func(s string) bool { return strings.HasPrefix(s, "#") }), nil
+	return d.lines()
 }
 
 func TestFacts(t *testing.T) {
-	got, err := generate(t, files)
+	got, err := generate(files)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +66,7 @@ func TestFactsRefused(t *testing.T) {
 				changed[k] = v
 			}
 			changed[change[0]] = change[1]
-			if got, err := generate(t, changed); err == nil {
+			if got, err := generate(changed); err == nil {
 				t.Fatalf("accepted: %v", got)
 			}
 		})

@@ -1,9 +1,9 @@
 // Command generate-search writes the facts of the R4 search parameters of the served types
 // to one file, a line each: type, code, kind, targets, expression and implied code system,
 // separated by tabs. It reads the official package of R4 examples (CC0), from npm or from a
-// folder or archive that is there already:
+// folder that has it:
 //
-//	go run ./scripts/generate-search -out fhir/search/parameters.txt [-from FOLDER|FILE.tgz]
+//	go run ./scripts/generate-search -out fhir/search/parameters.txt [-from FOLDER]
 package main
 
 import (
@@ -11,10 +11,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
+
+	"aftercare/scripts/hl7"
 )
 
 func main() {
-	from := flag.String("from", "", "folder or .tgz of hl7.fhir.r4.examples 4.0.1; downloaded when empty")
+	from := flag.String("from", "", "folder with the .tgz file; downloaded where empty")
 	out := flag.String("out", "fhir/search/parameters.txt", "file to write")
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -28,8 +30,8 @@ func main() {
 }
 
 func run(from, out string) error {
-	d, err := readDefinitions(from)
-	if err != nil {
+	d := newDefinitions()
+	if err := hl7.Examples.Each(from, d.read); err != nil {
 		return err
 	}
 	lines, err := d.lines()
@@ -37,7 +39,7 @@ func run(from, out string) error {
 		return err
 	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "# Written by scripts/generate-search from %s@%s (CC0). Do not edit.\n", packageName, packageVersion)
+	fmt.Fprintf(&b, "# Written by scripts/generate-search from %s (CC0). Do not edit.\n", hl7.Examples)
 	b.WriteString("# type, code, kind, targets, expression, implied code system\n")
 	for _, line := range lines {
 		b.WriteString(line + "\n")
