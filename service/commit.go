@@ -2,12 +2,10 @@ package service
 
 import (
 	"context"
-	"maps"
 	"net/http"
 	"slices"
 
 	"aftercare/fhir"
-	"aftercare/fhir/validate"
 	"aftercare/service/store"
 )
 
@@ -24,32 +22,36 @@ func (s *Service) commitOne(ctx context.Context, w *write) (Written, error) {
 // that of https://hl7.org/fhir/R4/http.html#trules: deletes, creates, updates.
 //
 // What can be done before the transaction is: conditions are first looked up on a
-// snapshot and the content is made ready for what they found. Inside the transaction they
-// are looked up again, and only if the answer has changed is the content made anew.
+// snapshot, patches are applied to the versions there, and the content is made ready.
+// Inside the transaction the conditions are looked up again and the versions compared, and
+// only what rests on something that has changed is made anew. So no patch is lost, and
+// none fails because another came first.
 func (s *Service) commit(ctx context.Context, ws []*write, then func(ctx context.Context, r *store.Reader) error) ([]Written, error) {
 	for _, w := range ws {
 		if w.node != nil {
 			w.links = s.validator.Links(w.node)
 		}
 	}
-	conditional := hasConditions(ws)
-	var guess resolution
-	if conditional {
-		err := s.store.View(ctx, func(ctx context.Context, r *store.Reader) (err error) {
-			guess, err = s.resolve(ctx, r, ws)
+	guess := newResolution(ws)
+	unsure := dependOnTheStore(ws)
+	if unsure {
+		err := s.store.View(ctx, func(ctx context.Context, r *store.Reader) error {
+			found, err := s.resolve(ctx, r, guess)
+			if err == nil {
+				guess = found
+			}
 			return err
 		})
 		if err != nil && !slices.ContainsFunc(ws, isDelete) { // a delete may change the answer
 			return nil, err
 		}
 	}
-	guessed, err := s.contents(ws, guess)
-	if err != nil {
+	if err := s.fill(guess); err != nil {
 		return nil, err
 	}
 
 	var out []Written
-	err = s.store.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err := s.store.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		out = make([]Written, len(ws))
 		at := s.now()
 		var touched patients
@@ -72,47 +74,43 @@ func (s *Service) commit(ctx context.Context, ws []*write, then func(ctx context
 		}); err != nil {
 			return err
 		}
-		found, contents := guess, guessed
-		if conditional {
-			if found, err = s.resolve(ctx, &tx.Reader, ws); err != nil {
+		found := guess
+		if unsure {
+			var err error
+			if found, err = s.resolve(ctx, &tx.Reader, guess); err != nil {
 				return err
 			}
-			if !found.equal(guess) {
-				if contents, err = s.contents(ws, found); err != nil {
-					return err
-				}
+			if err := s.fill(found); err != nil {
+				return err
 			}
 		}
-		if err := distinctTargets(ws, found, out); err != nil {
+		if err := distinctTargets(found, out); err != nil {
 			return err
 		}
 		putAll := func(late bool) error {
-			return s.eachPut(ws, func(i int, w *write) error {
+			return s.eachPut(found.ws, func(i int, w *write) (err error) {
 				if found.late[i] != late {
 					return nil
 				}
-				id := w.id
-				if match := found.match(i); match != nil {
+				id, match := w.id, found.match(i)
+				if match != nil {
 					id = match.ID
-					if err := s.touchCurrent(ctx, tx, &touched, match.Type, id); err != nil {
-						return err
-					}
-					if w.method == http.MethodPost {
-						out[i] = Written{Resource: match}
-						return nil
-					}
 				}
-				if err := s.target(ctx, tx, w, found.match(i)); err != nil {
-					return err
-				}
-				if w.method != http.MethodPost {
+				if match != nil || w.method != http.MethodPost {
 					if err := s.touchCurrent(ctx, tx, &touched, w.typ, id); err != nil {
 						return err
 					}
 				}
-				var err error
-				if out[i], err = s.put(ctx, tx, w, id, contents[i], at); err == nil {
-					s.touch(&touched, w.typ, id, contents[i].rows)
+				if match != nil && w.method == http.MethodPost {
+					out[i] = Written{Resource: match}
+					return nil
+				}
+				if err := s.target(ctx, tx, w, match); err != nil {
+					return err
+				}
+				c := found.contents[i]
+				if out[i], err = s.put(ctx, tx, w, id, c, at); err == nil {
+					s.touch(&touched, w.typ, id, c.rows)
 				}
 				return err
 			})
@@ -121,10 +119,10 @@ func (s *Service) commit(ctx context.Context, ws []*write, then func(ctx context
 			return err
 		}
 		if len(found.late) > 0 {
-			if err := s.resolveLate(ctx, &tx.Reader, ws, found); err != nil {
+			if err := s.resolveLate(ctx, &tx.Reader, found); err != nil {
 				return err
 			}
-			if contents, err = s.contents(ws, found); err != nil {
+			if err := s.fill(found); err != nil {
 				return err
 			}
 			if err := putAll(true); err != nil {
@@ -134,7 +132,7 @@ func (s *Service) commit(ctx context.Context, ws []*write, then func(ctx context
 		if err := s.stillAlone(ctx, &tx.Reader, ws, out); err != nil {
 			return err
 		}
-		if err := s.requireTargets(ctx, tx, ws, contents); err != nil {
+		if err := s.requireTargets(ctx, tx, found); err != nil {
 			return err
 		}
 		if err := s.derive(ctx, tx, touched, out, at); err != nil {
@@ -153,9 +151,9 @@ func (s *Service) commit(ctx context.Context, ws []*write, then func(ctx context
 
 // distinctTargets refuses writes whose conditions have led to the same resource
 // (https://hl7.org/fhir/R4/http.html#trules); deleted are the results of the deletes.
-func distinctTargets(ws []*write, found resolution, deleted []Written) error {
-	seen := make(map[string]string, len(ws))
-	for i, w := range ws {
+func distinctTargets(found *resolution, deleted []Written) error {
+	seen := make(map[string]string, len(found.ws))
+	for i, w := range found.ws {
 		ref := w.ref()
 		switch {
 		case deleted[i].Resource != nil:
@@ -221,12 +219,15 @@ func (s *Service) stillAlone(ctx context.Context, r *store.Reader, ws []*write, 
 
 // requireTargets refuses references to resources that this server does not hold, where
 // the reference policy asks for it.
-func (s *Service) requireTargets(ctx context.Context, tx *store.Tx, ws []*write, contents []content) error {
+func (s *Service) requireTargets(ctx context.Context, tx *store.Tx, found *resolution) error {
 	if !s.mustExist {
 		return nil
 	}
 	known := map[string]bool{}
-	for i, c := range contents {
+	for i, c := range found.contents {
+		if c == nil { // a deletion
+			continue
+		}
 		for _, l := range c.local {
 			key := l.typ + "/" + l.id
 			if _, served := fhir.Served(l.typ); !served || known[key] {
@@ -235,7 +236,7 @@ func (s *Service) requireTargets(ctx context.Context, tx *store.Tx, ws []*write,
 			r, err := tx.Get(ctx, l.typ, l.id)
 			switch {
 			case fhir.KindOf(err) == fhir.NotFound && err != nil, err == nil && r.Deleted:
-				return inEntry(fhir.Errorf(fhir.Unprocessable, "not-found", l.place, "The %s that this refers to is not on this server.", l.typ), ws[i].entry)
+				return inEntry(fhir.Errorf(fhir.Unprocessable, "not-found", l.place, "The %s that this refers to is not on this server.", l.typ), found.ws[i].entry)
 			case err != nil:
 				return err
 			}
@@ -243,104 +244,4 @@ func (s *Service) requireTargets(ctx context.Context, tx *store.Tx, ws []*write,
 		}
 	}
 	return nil
-}
-
-// resolution is what the conditions of a group of writes came to.
-type resolution struct {
-	// matched holds, by position of the write, the resource that If-None-Exist found.
-	matched map[int]*fhir.Resource
-	// references maps a conditional reference, "Patient?identifier=…", to "Patient/id".
-	references map[string]string
-	// late are the positions of writes with a conditional reference that nothing stored
-	// meets, but that something may which the same transaction writes.
-	late map[int]bool
-}
-
-func (r resolution) match(i int) *fhir.Resource { return r.matched[i] }
-
-func (r resolution) equal(o resolution) bool {
-	return maps.Equal(r.references, o.references) &&
-		maps.EqualFunc(r.matched, o.matched, func(a, b *fhir.Resource) bool { return a.ID == b.ID })
-}
-
-// resolve looks the conditions up. An error of kind PreconditionFailed names the entry.
-func (s *Service) resolve(ctx context.Context, r *store.Reader, ws []*write) (resolution, error) {
-	found := resolution{matched: map[int]*fhir.Resource{}, references: map[string]string{}, late: map[int]bool{}}
-	writesOf := map[string]int{}
-	for _, w := range ws {
-		if !isDelete(w) {
-			writesOf[w.typ]++
-		}
-	}
-	for i, w := range ws {
-		if w.condition != nil && w.method != http.MethodDelete {
-			match, err := find(ctx, r, w.condition)
-			if err != nil {
-				return resolution{}, inEntry(err, w.entry)
-			}
-			if match != nil {
-				found.matched[i] = match
-			}
-		}
-		for _, l := range w.links {
-			typ, query, ok := conditionalReference(l)
-			if !ok || found.references[l.Node.Text] != "" {
-				continue
-			}
-			target, err := s.findTarget(ctx, r, typ, query)
-			others := writesOf[typ]
-			if w.typ == typ {
-				others--
-			}
-			switch {
-			case err != nil:
-				return resolution{}, inEntry(at(err, l.Expression), w.entry)
-			case target != nil:
-				found.references[l.Node.Text] = target.Ref()
-			case others > 0:
-				found.late[i] = true
-			default:
-				return resolution{}, inEntry(noTarget(typ, l), w.entry)
-			}
-		}
-	}
-	return found, nil
-}
-
-// resolveLate looks up the conditional references that were left open, now that all
-// other writes are done (https://hl7.org/fhir/R4/http.html#trules).
-func (s *Service) resolveLate(ctx context.Context, r *store.Reader, ws []*write, found resolution) error {
-	return s.eachPut(ws, func(i int, w *write) error {
-		if !found.late[i] {
-			return nil
-		}
-		for _, l := range w.links {
-			typ, query, ok := conditionalReference(l)
-			if !ok || found.references[l.Node.Text] != "" {
-				continue
-			}
-			target, err := s.findTarget(ctx, r, typ, query)
-			switch {
-			case err != nil:
-				return at(err, l.Expression)
-			case target == nil:
-				return noTarget(typ, l)
-			}
-			found.references[l.Node.Text] = target.Ref()
-		}
-		return nil
-	})
-}
-
-func noTarget(typ string, l validate.Link) error {
-	return fhir.Errorf(fhir.PreconditionFailed, "not-found", l.Expression, "No %s meets the condition of this reference.", typ)
-}
-
-// findTarget is the resource that a conditional reference means, nil for none.
-func (s *Service) findTarget(ctx context.Context, r *store.Reader, typ, query string) (*fhir.Resource, error) {
-	q, err := s.condition(typ, query)
-	if err != nil {
-		return nil, err
-	}
-	return find(ctx, r, q)
 }

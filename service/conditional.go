@@ -65,23 +65,17 @@ func (s *Service) conditionalTarget(w *write, query string) error {
 	return nil
 }
 
-// target holds a conditional update or patch against what its query has found.
+// target holds a conditional update against what its query has found.
 func (s *Service) target(ctx context.Context, tx *store.Tx, w *write, match *fhir.Resource) error {
-	if w.condition == nil || w.method == http.MethodPost {
+	if w.condition == nil || w.method != http.MethodPut {
 		return nil
 	}
 	own := w.node.Str("id")
 	if match != nil {
 		if own != "" && own != match.ID {
-			if w.method == http.MethodPatch {
-				return errMoved
-			}
 			return fhir.Errorf(fhir.BadRequest, "value", w.typ+".id", "The query selects a resource with another id.")
 		}
 		return s.mayChange(match)
-	}
-	if w.method == http.MethodPatch {
-		return errMoved
 	}
 	if own == "" {
 		return nil

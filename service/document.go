@@ -19,16 +19,18 @@ const documentLimit = 5000
 // that holds the Composition and all that it refers to, directly or through others
 // (https://hl7.org/fhir/R4/documents.html). A reference that leads to nothing here is an
 // error of kind Unprocessable with its place in the document.
-func (s *Service) document(ctx context.Context, in *invocation) (Answer, error) {
+func (s *Service) document(in *invocation) (answering, error) {
 	id, err := s.documentArguments(in)
 	if err != nil {
-		return Answer{}, err
+		return nil, err
 	}
-	d := document{s: s, principal: in.principal, known: map[string]bool{}, patients: map[string]bool{}}
-	if err := s.store.View(ctx, func(ctx context.Context, r *store.Reader) error { return d.collect(ctx, r, id) }); err != nil {
-		return Answer{}, err
-	}
-	return Answer{Body: d.bytes()}, nil
+	return func(ctx context.Context, r *store.Reader) (Answer, error) {
+		d := document{s: s, principal: in.principal, known: map[string]bool{}, patients: map[string]bool{}}
+		if err := d.collect(ctx, r, id); err != nil {
+			return Answer{}, err
+		}
+		return Answer{Body: d.bytes()}, nil
+	}, nil
 }
 
 // documentArguments gives the id of the Composition.
@@ -177,15 +179,14 @@ func (d *document) read(ctx context.Context, r *store.Reader, ref fhir.Reference
 }
 
 // bytes is the Bundle. Its identifier and its time are new each time: what was assembled
-// now is not the document that was assembled before.
+// now is not the document that was assembled before. It has no id, as nothing has that is
+// not kept (https://hl7.org/fhir/R4/operations.html#response).
 func (d *document) bytes() []byte {
 	w := members{buf: []byte{'{'}}
-	id := d.s.newID()
 	w.text("resourceType", "Bundle")
-	w.text("id", id)
 	w.open("identifier")
 	w.text("system", "urn:ietf:rfc:3986")
-	w.text("value", "urn:uuid:"+id)
+	w.text("value", "urn:uuid:"+d.s.newID())
 	w.close()
 	w.text("type", "document")
 	w.text("timestamp", d.s.now().UTC().Format(fhir.InstantLayout))

@@ -17,21 +17,20 @@ import (
 // (https://hl7.org/fhir/R4/patient-operation-everything.html): the patient, the resources
 // of the record, then what these refer to that is no patient's data. Every resource comes
 // once over all pages, and nothing that is another patient's.
-func (s *Service) everything(ctx context.Context, in *invocation) (Answer, error) {
-	e, err := s.readEverything(in)
+func (s *Service) everything(in *invocation) (answering, error) {
+	asked, err := s.readEverything(in)
 	if err != nil {
-		return Answer{}, err
+		return nil, err
 	}
-	var body []byte
-	err = s.store.View(ctx, func(ctx context.Context, r *store.Reader) error {
-		patient, err := read(ctx, r, "Patient", in.ID)
+	return func(ctx context.Context, r *store.Reader) (Answer, error) {
+		e := *asked
+		patient, err := read(ctx, r, "Patient", e.id)
 		if err != nil {
-			return err
+			return Answer{}, err
 		}
-		body, err = e.page(ctx, r, patient)
-		return err
-	})
-	return Answer{Body: body}, err
+		body, err := e.page(ctx, r, patient)
+		return Answer{Body: body}, err
+	}, nil
 }
 
 // everythingQuery is one $everything on its way.

@@ -27,29 +27,41 @@ func (s *Service) History(ctx context.Context, p Principal, typ, id string, pair
 	}
 	var out []byte
 	err := s.interact(ctx, p, interaction{code, typ, id}, func(ctx context.Context) error {
-		q := store.HistoryQuery{Type: typ, ID: id, Count: defaultCount, Total: id != ""}
-		applied, err := s.historyParameters(&q, pairs)
+		read, err := s.readHistory(typ, id, path, pairs)
 		if err != nil {
 			return err
 		}
-		return s.store.View(ctx, func(ctx context.Context, r *store.Reader) error {
-			page, err := r.History(ctx, q)
-			if err != nil {
-				return err
-			}
-			b := newBundle("history", page.Total)
-			b.link("self", s.link(path, applied, ""))
-			if page.Next != "" {
-				b.link("next", s.link(path, applied, page.Next))
-			}
-			for _, h := range page.Entries {
-				b.entry(s.historyEntry(h))
-			}
-			out = b.bytes()
-			return nil
+		return s.store.View(ctx, func(ctx context.Context, r *store.Reader) (err error) {
+			out, err = read(ctx, r)
+			return err
 		})
 	})
 	return out, err
+}
+
+// readHistory reads the parameters of a history, and gives what is left to do on one state
+// of the store.
+func (s *Service) readHistory(typ, id, path string, pairs []search.Pair) (func(context.Context, *store.Reader) ([]byte, error), error) {
+	q := store.HistoryQuery{Type: typ, ID: id, Count: defaultCount, Total: id != ""}
+	applied, err := s.historyParameters(&q, pairs)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, r *store.Reader) ([]byte, error) {
+		page, err := r.History(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		b := newBundle("history", page.Total)
+		b.link("self", s.link(path, applied, ""))
+		if page.Next != "" {
+			b.link("next", s.link(path, applied, page.Next))
+		}
+		for _, h := range page.Entries {
+			b.entry(s.historyEntry(h))
+		}
+		return b.bytes(), nil
+	}, nil
 }
 
 func (s *Service) historyParameters(q *store.HistoryQuery, pairs []search.Pair) (applied []search.Pair, err error) {

@@ -16,49 +16,53 @@ import (
 // (https://hl7.org/fhir/R4/observation-operation-lastn.html): of the observations that
 // meet the search parameters the newest max of each code, the newest first. Observations
 // that tie with the last of them come too.
-func (s *Service) lastN(ctx context.Context, in *invocation) (Answer, error) {
+func (s *Service) lastN(in *invocation) (answering, error) {
 	most, err := in.whole("max", 1)
 	if err != nil {
-		return Answer{}, err
+		return nil, err
 	}
 	if !s.mayRead(in.principal, "Observation") {
-		return Answer{}, forbidden("Observation")
+		return nil, forbidden("Observation")
 	}
-	q, issues, err := s.lastNQuery(in)
+	asked, issues, err := s.lastNQuery(in)
 	if err != nil {
-		return Answer{}, err
+		return nil, err
 	}
-	groups := newCodeGroups(most)
-	err = s.store.View(ctx, func(ctx context.Context, r *store.Reader) error {
-		for more := true; more; more = q.Cursor != "" {
-			page, err := r.Search(ctx, q)
-			if err != nil {
-				return err
-			}
-			for _, res := range page.Resources {
-				n, err := fhir.Parse(res.Body)
-				if err != nil {
-					return err
-				}
-				groups.add(codeKeys(n, res.ID), dated{res, s.effective(n)})
-			}
-			q.Cursor = page.Next
+	return func(ctx context.Context, r *store.Reader) (Answer, error) {
+		newest, err := s.newestOf(ctx, r, *asked, most)
+		if err != nil {
+			return Answer{}, err
 		}
-		return nil
-	})
-	if err != nil {
-		return Answer{}, err
+		b := newBundle("searchset", int64(len(newest)))
+		b.link("self", s.link("Observation/$lastn", append([]search.Pair{{Name: "max", Value: strconv.Itoa(most)}}, asked.Applied...), ""))
+		for _, d := range newest {
+			b.entry(entry{fullURL: s.url(d.resource), resource: d.resource.Body, mode: "match"})
+		}
+		if len(issues) > 0 {
+			b.entry(entry{resource: fhir.Outcome(issues...), mode: "outcome"})
+		}
+		return Answer{Body: b.bytes()}, nil
+	}, nil
+}
+
+// newestOf are the newest observations of each code among those that a query finds.
+func (s *Service) newestOf(ctx context.Context, r *store.Reader, q search.Query, most int) ([]dated, error) {
+	groups := newCodeGroups(most)
+	for more := true; more; more = q.Cursor != "" {
+		page, err := r.Search(ctx, &q)
+		if err != nil {
+			return nil, err
+		}
+		for _, res := range page.Resources {
+			n, err := fhir.Parse(res.Body)
+			if err != nil {
+				return nil, err
+			}
+			groups.add(codeKeys(n, res.ID), dated{res, s.effective(n)})
+		}
+		q.Cursor = page.Next
 	}
-	newest := groups.all()
-	b := newBundle("searchset", int64(len(newest)))
-	b.link("self", s.link("Observation/$lastn", append([]search.Pair{{Name: "max", Value: strconv.Itoa(most)}}, q.Applied...), ""))
-	for _, d := range newest {
-		b.entry(entry{fullURL: s.url(d.resource), resource: d.resource.Body, mode: "match"})
-	}
-	if len(issues) > 0 {
-		b.entry(entry{resource: fhir.Outcome(issues...), mode: "outcome"})
-	}
-	return Answer{Body: b.bytes()}, nil
+	return groups.all(), nil
 }
 
 // lastNQuery makes a search of all parameters but max.

@@ -17,29 +17,29 @@ import (
 // meta is $meta (https://hl7.org/fhir/R4/resource-operation-meta.html): the meta of a
 // resource or of one of its versions, or all profiles, tags and security labels that are
 // in use for a type or in the whole store.
-func (s *Service) meta(ctx context.Context, in *invocation) (Answer, error) {
+func (s *Service) meta(in *invocation) (answering, error) {
 	if err := in.only(); err != nil {
-		return Answer{}, err
+		return nil, err
 	}
-	if in.ID == "" {
-		return s.labelsInUse(ctx, in)
+	if in.Type != "" && !s.mayRead(in.principal, in.Type) {
+		return nil, forbidden(in.Type)
 	}
-	if !s.mayRead(in.principal, in.Type) {
-		return Answer{}, forbidden(in.Type)
-	}
-	var res *fhir.Resource
-	err := s.store.View(ctx, func(ctx context.Context, r *store.Reader) (err error) {
-		if in.Version != "" {
+	return func(ctx context.Context, r *store.Reader) (Answer, error) {
+		var res *fhir.Resource
+		var err error
+		switch {
+		case in.ID == "":
+			return s.labelsInUse(ctx, r, in)
+		case in.Version != "":
 			res, err = vread(ctx, r, in.Type, in.ID, in.Version)
-		} else {
+		default:
 			res, err = read(ctx, r, in.Type, in.ID)
 		}
-		return err
-	})
-	if err != nil {
-		return Answer{}, err
-	}
-	return metaAnswer(res)
+		if err != nil {
+			return Answer{}, err
+		}
+		return metaAnswer(res)
+	}, nil
 }
 
 func metaAnswer(res *fhir.Resource) (Answer, error) {
@@ -81,47 +81,35 @@ func metaOf(body []byte) ([]byte, error) {
 const labelScan = 200_000
 
 // labelsInUse is $meta of a type or of the system.
-func (s *Service) labelsInUse(ctx context.Context, in *invocation) (Answer, error) {
+func (s *Service) labelsInUse(ctx context.Context, r *store.Reader, in *invocation) (Answer, error) {
 	found := labels{}
 	scanned := 0
-	err := s.store.View(ctx, func(ctx context.Context, r *store.Reader) error {
-		for _, t := range fhir.ServedTypes() {
-			if in.Type != "" && in.Type != t.Name {
-				continue
-			}
-			if !s.mayRead(in.principal, t.Name) {
-				if in.Type != "" {
-					return forbidden(in.Type)
-				}
-				continue
-			}
-			q := &search.Query{Type: t.Name, Count: maxCount}
-			for more := true; more; more = q.Cursor != "" {
-				page, err := r.Search(ctx, q)
-				if err != nil {
-					return err
-				}
-				if scanned += len(page.Resources); scanned > labelScan {
-					return fhir.Errorf(fhir.Unprocessable, "too-costly", "", "There are more than %d resources to look at; ask for a type that has fewer.", labelScan)
-				}
-				for _, res := range page.Resources {
-					meta, err := metaOf(res.Body)
-					if err != nil {
-						return err
-					}
-					n, err := fhir.Parse(meta)
-					if err != nil {
-						return err
-					}
-					found.add(n)
-				}
-				q.Cursor = page.Next
-			}
+	for _, t := range fhir.ServedTypes() {
+		if in.Type != "" && in.Type != t.Name || !s.mayRead(in.principal, t.Name) {
+			continue
 		}
-		return nil
-	})
-	if err != nil {
-		return Answer{}, err
+		q := &search.Query{Type: t.Name, Count: maxCount}
+		for more := true; more; more = q.Cursor != "" {
+			page, err := r.Search(ctx, q)
+			if err != nil {
+				return Answer{}, err
+			}
+			if scanned += len(page.Resources); scanned > labelScan {
+				return Answer{}, fhir.Errorf(fhir.Unprocessable, "too-costly", "", "There are more than %d resources to look at; ask for a type that has fewer.", labelScan)
+			}
+			for _, res := range page.Resources {
+				meta, err := metaOf(res.Body)
+				if err != nil {
+					return Answer{}, err
+				}
+				n, err := fhir.Parse(meta)
+				if err != nil {
+					return Answer{}, err
+				}
+				found.add(n)
+			}
+			q.Cursor = page.Next
+		}
 	}
 	p := newParameters()
 	p.add("return", "valueMeta", found.bytes())
@@ -188,8 +176,8 @@ func list(values [][]byte) []byte {
 }
 
 // metaAdd is $meta-add (https://hl7.org/fhir/R4/resource-operation-meta-add.html).
-func (s *Service) metaAdd(ctx context.Context, in *invocation) (Answer, error) {
-	return s.changeMeta(ctx, in, func(current, given []*fhir.Node) []*fhir.Node {
+func (s *Service) metaAdd(in *invocation) (*write, error) {
+	return s.changeMeta(in, func(current, given []*fhir.Node) []*fhir.Node {
 		seen := map[string]bool{}
 		for _, n := range current {
 			seen[labelKey(n)] = true
@@ -205,8 +193,8 @@ func (s *Service) metaAdd(ctx context.Context, in *invocation) (Answer, error) {
 }
 
 // metaDelete is $meta-delete (https://hl7.org/fhir/R4/resource-operation-meta-delete.html).
-func (s *Service) metaDelete(ctx context.Context, in *invocation) (Answer, error) {
-	return s.changeMeta(ctx, in, func(current, given []*fhir.Node) []*fhir.Node {
+func (s *Service) metaDelete(in *invocation) (*write, error) {
+	return s.changeMeta(in, func(current, given []*fhir.Node) []*fhir.Node {
 		gone := map[string]bool{}
 		for _, n := range given {
 			gone[labelKey(n)] = true
@@ -221,48 +209,23 @@ func (s *Service) metaDelete(ctx context.Context, in *invocation) (Answer, error
 	})
 }
 
-// metaAttempts is how often a change is made anew because somebody else changed the
-// resource in between.
-const metaAttempts = 100
-
-// changeMeta stores a version in which change has been applied to each list of labels, and
-// nothing else is different. Where that changes nothing there is no new version.
-func (s *Service) changeMeta(ctx context.Context, in *invocation, change func(current, given []*fhir.Node) []*fhir.Node) (Answer, error) {
+// changeMeta is the write of a version in which change has been applied to each list of
+// labels, and nothing else is different. Where that changes nothing there is no new version.
+func (s *Service) changeMeta(in *invocation, change func(current, given []*fhir.Node) []*fhir.Node) (*write, error) {
 	if err := s.permit(in.principal, interaction{"update", in.Type, in.ID}); err != nil {
-		return Answer{}, err
+		return nil, err
 	}
 	given, err := in.labels()
 	if err != nil {
-		return Answer{}, err
+		return nil, err
 	}
-	for range metaAttempts {
-		var current *fhir.Resource
-		err := s.store.View(ctx, func(ctx context.Context, r *store.Reader) (err error) {
-			current, err = read(ctx, r, in.Type, in.ID)
-			return err
-		})
-		if err != nil {
-			return Answer{}, err
-		}
-		if err := in.When.hold(current); err != nil {
-			return Answer{}, err
-		}
+	return &write{method: http.MethodPatch, typ: in.Type, id: in.ID, when: in.When, change: func(current *fhir.Resource) (*fhir.Node, error) {
 		n, err := relabel(current.Body, given, change)
 		if err != nil {
-			return Answer{}, err
+			return nil, err
 		}
-		if err := s.check(n, in.Type, ""); err != nil {
-			return Answer{}, err
-		}
-		w, err := s.commitOne(ctx, &write{method: http.MethodPatch, typ: in.Type, id: in.ID, node: n, when: in.When, base: current.Version})
-		switch {
-		case err == nil:
-			return metaAnswer(w.Resource)
-		case !errors.Is(err, errMoved):
-			return Answer{}, err
-		}
-	}
-	return Answer{}, fhir.Errorf(fhir.Conflict, "conflict", "", "The resource is changed too often just now; try again.")
+		return n, s.check(n, in.Type, "")
+	}}, nil
 }
 
 // labels is the parameter meta, which has to name labels and nothing else.

@@ -6,6 +6,7 @@ import (
 
 	"aftercare/fhir"
 	"aftercare/fhir/search"
+	"aftercare/service/store"
 )
 
 // Operation is a named operation (https://hl7.org/fhir/R4/operations.html). The list of
@@ -25,8 +26,16 @@ type Operation struct {
 	// others take GET too.
 	Changes bool
 
-	run func(*Service, context.Context, *invocation) (Answer, error)
+	// One of the two is set. read reads the parameters of a call and gives what is left to
+	// do on one state of the store; change gives the write that a call comes to, whose
+	// answer is the meta that the resource then has.
+	read   func(*Service, *invocation) (answering, error)
+	change func(*Service, *invocation) (*write, error)
 }
+
+// answering makes an answer from one state of the store. It may run more than once, since
+// a transaction may.
+type answering func(ctx context.Context, r *store.Reader) (Answer, error)
 
 // OfferedFor reports whether the operation can be asked of a resource type.
 func (o *Operation) OfferedFor(typ string) bool {
@@ -36,31 +45,31 @@ func (o *Operation) OfferedFor(typ string) bool {
 var operations = []Operation{
 	{
 		Name: "everything", Definition: "http://hl7.org/fhir/OperationDefinition/Patient-everything",
-		Types: []string{"Patient"}, OnInstance: true, run: (*Service).everything,
+		Types: []string{"Patient"}, OnInstance: true, read: (*Service).everything,
 	},
 	{
 		Name: "lastn", Definition: "http://hl7.org/fhir/OperationDefinition/Observation-lastn",
-		Types: []string{"Observation"}, OnType: true, run: (*Service).lastN,
+		Types: []string{"Observation"}, OnType: true, read: (*Service).lastN,
 	},
 	{
 		Name: "stats", Definition: "http://hl7.org/fhir/OperationDefinition/Observation-stats",
-		Types: []string{"Observation"}, OnType: true, run: (*Service).stats,
+		Types: []string{"Observation"}, OnType: true, read: (*Service).stats,
 	},
 	{
 		Name: "document", Definition: "http://hl7.org/fhir/OperationDefinition/Composition-document",
-		Types: []string{"Composition"}, OnType: true, OnInstance: true, run: (*Service).document,
+		Types: []string{"Composition"}, OnType: true, OnInstance: true, read: (*Service).document,
 	},
 	{
 		Name: "meta", Definition: "http://hl7.org/fhir/OperationDefinition/Resource-meta",
-		OnSystem: true, OnType: true, OnInstance: true, OnVersion: true, run: (*Service).meta,
+		OnSystem: true, OnType: true, OnInstance: true, OnVersion: true, read: (*Service).meta,
 	},
 	{
 		Name: "meta-add", Definition: "http://hl7.org/fhir/OperationDefinition/Resource-meta-add",
-		OnInstance: true, Changes: true, run: (*Service).metaAdd,
+		OnInstance: true, Changes: true, change: (*Service).metaAdd,
 	},
 	{
 		Name: "meta-delete", Definition: "http://hl7.org/fhir/OperationDefinition/Resource-meta-delete",
-		OnInstance: true, Changes: true, run: (*Service).metaDelete,
+		OnInstance: true, Changes: true, change: (*Service).metaDelete,
 	},
 }
 
@@ -98,18 +107,48 @@ type Answer struct {
 func (s *Service) Operate(ctx context.Context, p Principal, q OperationRequest) (Answer, error) {
 	var out Answer
 	err := s.interact(ctx, p, interaction{"operation", q.Type, q.ID}, func(ctx context.Context) error {
-		o, err := offered(&q)
+		c, err := s.prepare(p, q)
 		if err != nil {
 			return err
 		}
-		arguments, err := s.arguments(q.Pairs, q.Body)
+		if c.write == nil {
+			return s.store.View(ctx, func(ctx context.Context, r *store.Reader) (err error) {
+				out, err = c.read(ctx, r)
+				return err
+			})
+		}
+		w, err := s.commitOne(ctx, c.write)
 		if err != nil {
 			return err
 		}
-		out, err = o.run(s, ctx, &invocation{OperationRequest: q, principal: p, arguments: arguments})
+		out, err = metaAnswer(w.Resource)
 		return err
 	})
 	return out, err
+}
+
+// prepared is a call whose parameters have been read: a write, or something to read.
+type prepared struct {
+	write *write
+	read  answering
+}
+
+// prepare reads a call as far as that goes without the store.
+func (s *Service) prepare(p Principal, q OperationRequest) (c prepared, err error) {
+	o, err := offered(&q)
+	if err != nil {
+		return c, err
+	}
+	in := &invocation{OperationRequest: q, principal: p}
+	if in.arguments, err = s.arguments(q.Pairs, q.Body); err != nil {
+		return c, err
+	}
+	if o.Changes {
+		c.write, err = o.change(s, in)
+	} else {
+		c.read, err = o.read(s, in)
+	}
+	return c, err
 }
 
 func offered(q *OperationRequest) (*Operation, error) {

@@ -7,7 +7,6 @@ import (
 
 	"aftercare/fhir"
 	"aftercare/fhir/patch"
-	"aftercare/service/store"
 )
 
 // PatchFormat is the language that a patch is written in.
@@ -19,16 +18,17 @@ const (
 	FHIRPathPatch                        // a Parameters resource
 )
 
-// patchAttempts is how often a patch is applied anew because somebody else changed the
-// resource in between.
-const patchAttempts = 10
-
-// Patch changes parts of a resource. The result is validated like an update; a patch that
-// changes nothing makes no new version.
+// Patch changes parts of a resource. The patch is applied to the version that is current
+// when it is stored, so that of several patches at once none is lost. The result is
+// validated like an update; a patch that changes nothing makes no new version.
 func (s *Service) Patch(ctx context.Context, p Principal, typ, id string, format PatchFormat, body []byte, when Preconditions) (Written, error) {
 	var out Written
-	err := s.interact(ctx, p, interaction{"patch", typ, id}, func(ctx context.Context) (err error) {
-		out, err = s.patch(ctx, &write{typ: typ, id: id, when: when}, format, body)
+	err := s.interact(ctx, p, interaction{"patch", typ, id}, func(ctx context.Context) error {
+		change, err := s.patching(typ, format, body)
+		if err != nil {
+			return err
+		}
+		out, err = s.commitOne(ctx, &write{method: http.MethodPatch, typ: typ, id: id, when: when, change: change})
 		return err
 	})
 	return out, err
@@ -39,91 +39,62 @@ func (s *Service) Patch(ctx context.Context, p Principal, typ, id string, format
 func (s *Service) PatchWhere(ctx context.Context, p Principal, typ, query string, format PatchFormat, body []byte, when Preconditions) (Written, error) {
 	var out Written
 	err := s.interact(ctx, p, interaction{code: "patch", typ: typ}, func(ctx context.Context) error {
-		w := &write{typ: typ, when: when}
+		change, err := s.patching(typ, format, body)
+		if err != nil {
+			return err
+		}
+		w := &write{method: http.MethodPatch, typ: typ, when: when, change: change}
 		if err := s.conditionalTarget(w, query); err != nil {
 			return err
 		}
-		var err error
-		out, err = s.patch(ctx, w, format, body)
+		out, err = s.commitOne(ctx, w)
 		return err
 	})
 	return out, err
 }
 
-// patch applies the patch to the current version and stores the result if that is still
-// the current one; if not, it begins anew.
-func (s *Service) patch(ctx context.Context, w *write, format PatchFormat, body []byte) (Written, error) {
-	for range patchAttempts {
-		ready, err := s.patched(ctx, w, format, body)
+// patching is the change that a patch makes to a resource of a type.
+func (s *Service) patching(typ string, format PatchFormat, body []byte) (change, error) {
+	apply := func(current *fhir.Resource) ([]byte, error) { return patch.JSON(current.Body, body) }
+	if format == FHIRPathPatch {
+		parameters, err := s.patchParameters(body)
 		if err != nil {
-			return Written{}, err
+			return nil, err
 		}
-		out, err := s.commitOne(ctx, ready)
-		if !errors.Is(err, errMoved) {
-			return out, err
+		apply = func(current *fhir.Resource) ([]byte, error) {
+			n, err := fhir.Parse(current.Body)
+			if err != nil {
+				return nil, err
+			}
+			return patch.FHIRPath(n, parameters, s.validator.Element)
 		}
 	}
-	return Written{}, fhir.Errorf(fhir.Conflict, "conflict", "", "The resource is changed too often to be patched now; try again.")
-}
-
-// patched is the write that a patch comes to on the current version.
-func (s *Service) patched(ctx context.Context, w *write, format PatchFormat, body []byte) (*write, error) {
-	var current *fhir.Resource
-	err := s.store.View(ctx, func(ctx context.Context, r *store.Reader) (err error) {
-		if w.condition == nil {
-			current, err = read(ctx, r, w.typ, w.id)
-			return err
+	return func(current *fhir.Resource) (*fhir.Node, error) {
+		body, err := apply(current)
+		if err != nil {
+			return nil, err
 		}
-		if current, err = find(ctx, r, w.condition); err == nil && current == nil {
-			err = fhir.Errorf(fhir.NotFound, "not-found", "", "No %s meets the condition.", w.typ)
+		n, err := fhir.Parse(body)
+		if err != nil {
+			return nil, err
 		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := w.when.hold(current); err != nil {
-		return nil, err
-	}
-	if err := s.mayChange(current); err != nil {
-		return nil, err
-	}
-	changed, err := s.apply(current, format, body)
-	if err != nil {
-		return nil, err
-	}
-	n, err := fhir.Parse(changed)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.check(n, w.typ, ""); err != nil {
-		return nil, unprocessable(err)
-	}
-	return &write{
-		method: http.MethodPatch, typ: w.typ, id: current.ID, entry: w.entry, fullURL: w.fullURL,
-		node: n, condition: w.condition, when: w.when, base: current.Version,
+		return n, unprocessable(s.check(n, typ, ""))
 	}, nil
 }
 
-func (s *Service) apply(current *fhir.Resource, format PatchFormat, body []byte) ([]byte, error) {
-	if format == JSONPatch {
-		return patch.JSON(current.Body, body)
-	}
-	parameters, err := fhir.Parse(body)
+// patchParameters reads a FHIRPath Patch.
+func (s *Service) patchParameters(body []byte) (*fhir.Node, error) {
+	n, err := fhir.Parse(body)
 	if err != nil {
 		return nil, err
 	}
-	if parameters.Kind != fhir.Object || parameters.Str("resourceType") != "Parameters" {
+	if n.Kind != fhir.Object || n.Str("resourceType") != "Parameters" {
 		return nil, fhir.Errorf(fhir.BadRequest, "structure", "", "A FHIRPath Patch is a Parameters resource.")
 	}
-	if issues := s.validator.Resource(parameters, ""); len(issues) > 0 {
+	if issues := s.validator.Resource(n, ""); len(issues) > 0 {
 		return nil, &fhir.Error{Kind: fhir.BadRequest, Issues: issues}
 	}
-	n, err := fhir.Parse(current.Body)
-	if err != nil {
-		return nil, err
-	}
-	return patch.FHIRPath(n, parameters, s.validator.Element)
+	return n, nil
 }
 
 // unprocessable turns "not a valid resource" into "the patch does not fit": the request

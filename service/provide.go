@@ -24,13 +24,13 @@ func (s *Service) provide(ctx context.Context, definitions []*fhir.Node) error {
 		s.provided[typ+"/"+id] = true
 		ws = append(ws, &write{method: http.MethodPut, typ: typ, id: id, node: n})
 	}
-	contents, err := s.contents(ws, resolution{})
-	if err != nil {
+	ready := newResolution(ws)
+	if err := s.fill(ready); err != nil {
 		return err
 	}
 	return s.store.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		for i, w := range ws {
-			if _, err := s.put(ctx, tx, w, w.id, contents[i], s.now()); err != nil {
+			if _, err := s.put(ctx, tx, w, w.id, ready.contents[i], s.now()); err != nil {
 				return err
 			}
 		}

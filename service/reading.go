@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"net/http"
 
 	"aftercare/fhir"
 	"aftercare/fhir/search"
@@ -59,28 +58,6 @@ func (s *Service) get(ctx context.Context, r *store.Reader, q *request) (entry, 
 		return entry{}, err
 	}
 	return s.readEntry(q, res)
-}
-
-// readEntry is the response to a read: with the resource, or of status 304 where the
-// sender has this version, or with neither for HEAD.
-func (s *Service) readEntry(q *request, r *fhir.Resource) (e entry, err error) {
-	e = entry{fullURL: s.url(r), status: statusLine(http.StatusOK), etag: etag(r), lastModified: r.LastUpdated}
-	switch {
-	case Unchanged(r, q.when.IfNoneMatch, q.since):
-		e.status = statusLine(http.StatusNotModified)
-	case q.method != http.MethodHead:
-		e.resource, err = q.subset.Of(r.Body)
-	}
-	return e, err
-}
-
-// bundleEntry is the response to a search or a history.
-func (r *request) bundleEntry(body []byte) entry {
-	e := entry{status: statusLine(http.StatusOK)}
-	if r.method != http.MethodHead {
-		e.resource = body
-	}
-	return e
 }
 
 // Subset reads what a read asks of the resource: _summary and _elements; other parameters

@@ -12,20 +12,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-func hasConditions(ws []*write) bool {
-	for _, w := range ws {
-		if w.condition != nil {
-			return true
-		}
-		for _, l := range w.links {
-			if _, _, ok := conditionalReference(l); ok {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // conditionalReference splits "Patient?identifier=…"
 // (https://hl7.org/fhir/R4/http.html#trules).
 func conditionalReference(l validate.Link) (typ, query string, ok bool) {
@@ -39,15 +25,15 @@ func conditionalReference(l validate.Link) (typ, query string, ok bool) {
 	return typ, query, true
 }
 
-// contents makes every write's resource ready for the store: references to other
+// fill makes the contents that a resolution lacks ready for the store: references to other
 // entries and conditional references become "Type/id", and the index rows are extracted.
-func (s *Service) contents(ws []*write, found resolution) ([]content, error) {
-	ids := make(map[string]string, len(ws)+len(found.references))
+func (s *Service) fill(found *resolution) error {
+	ids := make(map[string]string, len(found.ws)+len(found.references))
 	for conditional, ref := range found.references {
 		ids[conditional] = ref
 	}
 	inBundle := false
-	for i, w := range ws {
+	for i, w := range found.ws {
 		ref := w.ref()
 		if r := found.match(i); r != nil {
 			ref = r.Ref()
@@ -59,26 +45,26 @@ func (s *Service) contents(ws []*write, found resolution) ([]content, error) {
 			ids[w.fullURL] = ref
 		}
 	}
-	out := make([]content, len(ws))
-	for i, w := range ws {
-		if w.node == nil {
+	for i, w := range found.ws {
+		if w.node == nil || found.contents[i] != nil {
 			continue
 		}
-		var err error
-		if out[i], err = s.content(w, ids, inBundle); err != nil {
-			return nil, inEntry(err, w.entry)
+		c, err := s.content(w, ids, inBundle)
+		if err != nil {
+			return inEntry(err, w.entry)
 		}
+		found.contents[i] = c
 	}
-	return out, nil
+	return nil
 }
 
-func (s *Service) content(w *write, ids map[string]string, inBundle bool) (content, error) {
-	var c content
+func (s *Service) content(w *write, ids map[string]string, inBundle bool) (*content, error) {
+	c := &content{}
 	resolve := func(link string) string { return resolveLink(w, link, ids) }
 	rewritten, err := w.node, error(nil)
 	if len(ids) > 0 {
 		if rewritten, err = rewrite(w.node, w.links, resolve); err != nil {
-			return c, err
+			return nil, err
 		}
 	}
 	for _, l := range w.links {
@@ -89,11 +75,11 @@ func (s *Service) content(w *write, ids map[string]string, inBundle bool) (conte
 		if to := resolve(target); to != "" {
 			target = to
 		} else if inBundle && strings.HasPrefix(target, "urn:") {
-			return c, fhir.Errorf(fhir.BadRequest, "not-found", l.Expression, "No entry of the Bundle has this reference as its fullUrl.")
+			return nil, fhir.Errorf(fhir.BadRequest, "not-found", l.Expression, "No entry of the Bundle has this reference as its fullUrl.")
 		}
 		ref := fhir.ParseReference(target, s.baseURL)
 		if target != l.Node.Text && s.checkTypes && len(l.Targets) > 0 && !slices.Contains(l.Targets, ref.Type) {
-			return c, fhir.Errorf(fhir.BadRequest, "value", l.Expression, "This must refer to %s.", strings.Join(l.Targets, " or "))
+			return nil, fhir.Errorf(fhir.BadRequest, "value", l.Expression, "This must refer to %s.", strings.Join(l.Targets, " or "))
 		}
 		if ref.Local() {
 			c.local = append(c.local, localReference{ref.Type, ref.ID, l.Expression})
@@ -101,7 +87,7 @@ func (s *Service) content(w *write, ids map[string]string, inBundle bool) (conte
 	}
 	c.draft = fhir.NewDraft(rewritten)
 	if c.rows, err = s.registry.Extract(rewritten, s.zone, s.baseURL); err != nil {
-		return c, err
+		return nil, err
 	}
 	return c, nil
 }

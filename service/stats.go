@@ -36,8 +36,9 @@ func quantile(part, parts int) func(sample) (*apd.Decimal, error) {
 
 const totalCount = "total-count"
 
-// statisticCodes are those that are offered: all of R4's but regression, for whose two
-// results R4 names no form.
+// statisticCodes are those that are offered: all of R4's but regression. R4 gives that two
+// results, and an answer one component for each statistic, and does not say how the two
+// share it, nor in which unit the time on the other axis counts.
 var statisticCodes = []statistic{
 	{"average", "Average", sample.average, 1},
 	{"maximum", "Maximum", sample.maximum, 1},
@@ -71,49 +72,51 @@ var statisticAliases = map[string]string{"max": "maximum", "min": "minimum"}
 // UCUM units: others, such as "<5", or a resource with a modifier extension, count in
 // total-count alone. Values in different units are not mixed: each unit has a result of
 // its own.
-func (s *Service) stats(ctx context.Context, in *invocation) (Answer, error) {
+func (s *Service) stats(in *invocation) (answering, error) {
 	q, err := s.readStats(in)
 	if err != nil {
-		return Answer{}, err
+		return nil, err
 	}
 	if !s.mayRead(in.principal, "Observation") {
-		return Answer{}, forbidden("Observation")
+		return nil, forbidden("Observation")
 	}
-	out := newParameters()
-	var sources [][]byte
-	err = s.store.View(ctx, func(ctx context.Context, r *store.Reader) error {
-		seen := map[string]bool{}
-		for _, code := range q.codes {
-			m := &measurements{s: s, q: q, code: code, seen: map[string]bool{}}
-			if err := m.collect(ctx, r); err != nil {
-				return err
-			}
-			for _, g := range m.groups {
-				body, err := q.observation(g)
-				if err != nil {
-					return err
-				}
-				out.add("statistics", "resource", body)
-			}
-			for _, res := range m.sources {
-				if !seen[res.ID] && len(sources) < q.limit {
-					seen[res.ID] = true
-					sources = append(sources, res.Body)
-				}
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	return func(ctx context.Context, r *store.Reader) (Answer, error) {
+		body, err := s.measure(ctx, r, q)
 		if errors.Is(err, errTooWide) {
 			err = fhir.Errorf(fhir.Unprocessable, "processing", "", "The values lie too far apart to be added exactly.").Because(err)
 		}
-		return Answer{}, err
+		return Answer{Body: body}, err
+	}, nil
+}
+
+// measure is the answer of $stats.
+func (s *Service) measure(ctx context.Context, r *store.Reader, q *statsQuery) ([]byte, error) {
+	out := newParameters()
+	var sources [][]byte
+	seen := map[string]bool{}
+	for _, code := range q.codes {
+		m := &measurements{s: s, q: q, code: code, seen: map[string]bool{}}
+		if err := m.collect(ctx, r); err != nil {
+			return nil, err
+		}
+		for _, g := range m.groups {
+			body, err := q.observation(g)
+			if err != nil {
+				return nil, err
+			}
+			out.add("statistics", "resource", body)
+		}
+		for _, res := range m.sources {
+			if !seen[res.ID] && len(sources) < q.limit {
+				seen[res.ID] = true
+				sources = append(sources, res.Body)
+			}
+		}
 	}
 	for _, body := range sources {
 		out.add("source", "resource", body)
 	}
-	return Answer{Body: out.bytes()}, nil
+	return out.bytes(), nil
 }
 
 // observation writes the results as an Observation with a component for each statistic.

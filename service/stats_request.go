@@ -98,7 +98,7 @@ func (q *statsQuery) readStatistics(in *invocation) error {
 			i := slices.IndexFunc(statisticCodes, func(s statistic) bool { return s.code == code })
 			switch {
 			case code == "regression":
-				return a.refuse("not-supported", "The statistic regression is not offered.")
+				return a.refuse("not-supported", "The statistic regression is not offered: it has two results, and R4 does not say how they are written.")
 			case i < 0:
 				return a.refuse("code-invalid", "statistic is a code of http://hl7.org/fhir/ValueSet/observation-statistics, such as average or median.")
 			}

@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -20,15 +19,44 @@ type write struct {
 	// entry is the place of a Bundle entry, "Bundle.entry[3]", or "".
 	entry   string
 	fullURL string
-	// node is the resource as received, checked; nil for DELETE.
+	// node is the resource as received, checked; nil for DELETE, and for a PATCH whose
+	// change has not been applied.
 	node  *fhir.Node
 	links []validate.Link
+	// change is what a PATCH does; nil for the other methods. base is the version that
+	// node was made from.
+	change change
+	base   int64
 	// condition is the query of a conditional interaction, nil without one: for POST
 	// If-None-Exist, else the query of the URL, whose match stands in for id.
 	condition *search.Query
 	when      Preconditions
-	// base is the version that the content of a PATCH was made from.
-	base int64
+}
+
+// change makes the next version of a resource from the current one: it applies a patch, and
+// refuses a result that is not valid. It may run more than once, and must not depend on
+// anything else.
+type change func(current *fhir.Resource) (*fhir.Node, error)
+
+// changed is w with the content that its change makes of the current version; w itself
+// where its content was made of that version. w stays as it is.
+func (s *Service) changed(w *write, current *fhir.Resource) (*write, error) {
+	if w.node != nil && w.base == current.Version && w.node.Str("id") == current.ID {
+		return w, nil
+	}
+	if err := w.when.hold(current); err != nil {
+		return nil, err
+	}
+	if err := s.mayChange(current); err != nil {
+		return nil, err
+	}
+	n, err := w.change(current)
+	if err != nil {
+		return nil, err
+	}
+	out := *w
+	out.node, out.links, out.base = n, s.validator.Links(n), current.Version
+	return &out, nil
 }
 
 // ref is "Type/id".
@@ -110,11 +138,8 @@ func find(ctx context.Context, r *store.Reader, q *search.Query) (*fhir.Resource
 	return page.Resources[0], nil
 }
 
-// errMoved tells a patch that the resource has changed since it was read.
-var errMoved = errors.New("the resource has changed since the patch was applied")
-
 // put stores the content of a create, an update or a patch under id.
-func (s *Service) put(ctx context.Context, tx *store.Tx, w *write, id string, c content, at time.Time) (Written, error) {
+func (s *Service) put(ctx context.Context, tx *store.Tx, w *write, id string, c *content, at time.Time) (Written, error) {
 	current, err := tx.Get(ctx, w.typ, id)
 	switch kind := fhir.KindOf(err); {
 	case err != nil && kind != fhir.NotFound:
@@ -125,9 +150,6 @@ func (s *Service) put(ctx context.Context, tx *store.Tx, w *write, id string, c 
 	exists := current != nil && !current.Deleted
 	if err := w.when.hold(current); err != nil {
 		return Written{}, err
-	}
-	if w.base != 0 && (!exists || current.Version != w.base) {
-		return Written{}, errMoved
 	}
 	if exists {
 		if err := replacesWhole(w, current); err != nil {
