@@ -190,9 +190,10 @@ func TestCallsStayInTheirPackage(t *testing.T) {
 	}
 }
 
-// generator reports whether a package is a command that developers run to make tables.
+// generator reports whether a package is for developers only: commands that make tables, and
+// what tests run on.
 func generator(path string) bool {
-	return inside(path, "aftercare/scripts") || inside(path, "aftercare/bench")
+	return inside(path, "aftercare/scripts") || inside(path, "aftercare/bench") || inside(path, "aftercare/service/store/postgrestest")
 }
 
 // selectors are the "package.Name" expressions of a file, by the imports' own names.

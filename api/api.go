@@ -52,6 +52,7 @@ type api struct {
 	service   *service.Service
 	base      string // public FHIR base without a trailing slash
 	path      string // its path, such as /fhir
+	addresses []address
 	log       *slog.Logger
 	maxBody   int64
 	maxBundle int64

@@ -3,14 +3,18 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"aftercare/service/store/postgrestest"
 
 	"github.com/gin-gonic/gin"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -19,7 +23,14 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	code := postgrestest.RunTwice(m, &newDatabase)
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
 
 // server is the whole API over real HTTP, in front of a real service on a new database.
 type server struct {

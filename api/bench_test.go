@@ -23,7 +23,7 @@ func BenchmarkSurface(b *testing.B) {
 	}
 	stored := &fhir.Resource{Type: "CarePlan", ID: "1", Version: 3, LastUpdated: time.Now(), Body: []byte(strings.Repeat("x", 6300))}
 	engine := a.routes()
-	engine.Group("/stored", a.around()...).GET("/:type/:id", a.handle(func(c *call) error { return c.replyResource(stored, subset.Subset{}) }))
+	engine.Group("/stored", a.around()...).GET("/:type/:id", a.handle(func(c *call) error { return a.replyResource(c, stored, subset.Subset{}) }))
 	req := httptest.NewRequest(http.MethodGet, "/stored/CarePlan/1", nil)
 	req.Header.Set("Accept", fhirJSON)
 	b.ReportAllocs()

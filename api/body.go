@@ -13,7 +13,7 @@ import (
 
 // readResource reads the JSON body of at most limit bytes.
 func readResource(g *gin.Context, limit int64) ([]byte, error) {
-	return readBody(g, limit, fhirJSON, isJSON)
+	return readBody(g, limit, fhirJSON, fhir.IsJSON)
 }
 
 func readBody(g *gin.Context, limit int64, wanted string, fits func(mediaType string) bool) ([]byte, error) {

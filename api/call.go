@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -55,6 +54,10 @@ func (a *api) handle(do func(*call) error, takes ...string) gin.HandlerFunc {
 func (a *api) open(g *gin.Context, takes []string) (*call, error) {
 	c := &call{Context: g, typ: g.Param("type"), id: g.Param("id"), prefer: preferences(g.Request.Header)}
 	if err := c.checkAddress(); err != nil {
+		// The router takes /metadata, say, for a type where the method is not one of its own.
+		if methods := a.offered(g.Request.URL.Path); methods != nil && !slices.Contains(methods, g.Request.Method) && fhir.KindOf(err) != fhir.NotAllowed {
+			err = errNoMethod
+		}
 		return nil, err
 	}
 	var err error
@@ -70,6 +73,9 @@ func (a *api) open(g *gin.Context, takes []string) (*call, error) {
 		if c.when, err = preconditions(g.Request.Header); err != nil {
 			return nil, err
 		}
+		if err := c.checkConditions(); err != nil {
+			return nil, err
+		}
 	}
 	if c.pretty, err = isPretty(c.parameters); err != nil {
 		return nil, err
@@ -80,13 +86,7 @@ func (a *api) open(g *gin.Context, takes []string) (*call, error) {
 // isSearchForm tells POST /:type/_search, which reads, from the POSTs that write.
 func (c *call) isSearchForm() bool { return strings.HasSuffix(c.FullPath(), "/_search") }
 
-func (c *call) writes() bool {
-	switch c.Request.Method {
-	case http.MethodGet, http.MethodHead:
-		return false
-	}
-	return !c.isSearchForm() && !c.isOperation()
-}
+func (c *call) writes() bool { return writes(c.Request.Method, c.FullPath()) }
 
 // checkAddress refuses types that are not served, writes to types that are read-only,
 // and ids that cannot exist.
@@ -115,7 +115,6 @@ func (c *call) checkAddress() error {
 	case strings.HasPrefix(c.id, "$"):
 		return fhir.Errorf(fhir.NotFound, "not-supported", "", "This server does not offer that operation; [base]/metadata lists those that it offers.")
 	case c.id == "_search":
-		c.Header("Allow", http.MethodPost)
 		return fhir.Errorf(fhir.NotAllowed, "not-supported", "", "_search is asked with POST and a form; with GET, search at [base]/%s?parameters.", c.typ)
 	case c.writes():
 		return fhir.Errorf(fhir.BadRequest, "value", "", "The id in the URL is not a FHIR id: 1 to 64 of A-Z, a-z, 0-9, '-' and '.'.")

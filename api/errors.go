@@ -49,9 +49,7 @@ func (a *api) fail(g *gin.Context, err error) {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", `Bearer realm="aftercare"`)
 	case http.StatusMethodNotAllowed:
-		if h.Get("Allow") == "" {
-			h.Set("Allow", "GET, HEAD")
-		}
+		a.allow(g)
 	case http.StatusRequestEntityTooLarge:
 		h.Set("Connection", "close") // the rest of the body is not worth reading
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:

@@ -11,24 +11,14 @@ import (
 )
 
 // The media types (https://hl7.org/fhir/R4/http.html#mime-type). Answers always have
-// contentType; on the way in the two general JSON types count as the same.
+// contentType; fhir.IsJSON tells what is taken on the way in.
 const (
 	fhirJSON    = "application/fhir+json"
 	contentType = fhirJSON + "; charset=utf-8"
 	formType    = "application/x-www-form-urlencoded"
 )
 
-func isJSON(mediaType string) bool {
-	return mediaType == fhirJSON || mediaType == "application/json" || mediaType == "text/json"
-}
-
 func isForm(mediaType string) bool { return mediaType == formType }
-
-// rightVersion reports whether a media type's fhirVersion parameter, if any, is R4.
-func rightVersion(parameters map[string]string) bool {
-	v, given := parameters["fhirversion"] // mime lower-cases the names
-	return !given || v == "4.0"
-}
 
 var errNotAcceptable = fhir.Errorf(fhir.NotAcceptable, "not-supported", "",
 	"This server answers in %s (FHIR version 4.0) only; send Accept: %[1]s, or _format=json.", fhirJSON)
@@ -41,7 +31,7 @@ func acceptable(h http.Header, pairs []search.Pair) error {
 		if p.Name != "_format" || p.Value == "" {
 			continue
 		}
-		if !isJSONFormat(p.Value) {
+		if !fhir.IsJSONFormat(p.Value) {
 			return errNotAcceptable
 		}
 		overridden = true
@@ -50,12 +40,6 @@ func acceptable(h http.Header, pairs []search.Pair) error {
 		return errNotAcceptable
 	}
 	return nil
-}
-
-func isJSONFormat(value string) bool {
-	// An unescaped plus sign arrives as a space.
-	mediaType, parameters, err := mime.ParseMediaType(strings.Replace(value, "/fhir json", "/fhir+json", 1))
-	return err == nil && (mediaType == "json" || isJSON(mediaType)) && rightVersion(parameters)
 }
 
 // accepts reports whether Accept headers allow FHIR JSON. As RFC 9110 section 12.5.1
@@ -71,7 +55,7 @@ func accepts(headers []string) bool {
 			}
 			some = true
 			mediaType, parameters, err := mime.ParseMediaType(item)
-			if err != nil || !rightVersion(parameters) {
+			if err != nil || !fhir.IsR4(parameters) {
 				continue
 			}
 			weight := 1.0
@@ -118,7 +102,7 @@ func checkBody(h http.Header, wanted string, fits func(mediaType string) bool) e
 		return refuse("The Content-Type cannot be read")
 	case !fits(mediaType):
 		return refuse("The body's Content-Type is not one that is understood here")
-	case !rightVersion(parameters):
+	case !fhir.IsR4(parameters):
 		return refuse("The Content-Type names a FHIR version that is not 4.0")
 	}
 	if charset, given := parameters["charset"]; given && !strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "utf8") {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"aftercare/fhir"
 	"aftercare/fhir/search"
 
 	"github.com/gin-gonic/gin"
@@ -168,7 +169,7 @@ func FuzzAccept(f *testing.F) {
 	f.Fuzz(func(t *testing.T, accept, contentType string) {
 		h := http.Header{"Accept": {accept, fhirJSON}, "Content-Type": {contentType}}
 		_ = checkBody(h, formType, isForm)
-		_ = checkBody(h, fhirJSON, isJSON)
+		_ = checkBody(h, fhirJSON, fhir.IsJSON)
 		refused := strings.Contains(accept, "/") || strings.Contains(accept, "*") || strings.Contains(accept, ";")
 		if !refused && acceptable(h, nil) != nil {
 			t.Errorf("FHIR JSON is named in full, and %q cannot take it back", accept)

@@ -47,6 +47,9 @@ func (a *api) operation(name string) func(*call) error {
 			if q.When, err = preconditions(c.Request.Header); err != nil {
 				return err
 			}
+			if q.When != (service.Preconditions{}) && !c.writes() {
+				return fhir.Errorf(fhir.BadRequest, "not-supported", "", "$%s changes nothing, so If-Match and If-None-Match say nothing.", name)
+			}
 			if c.Request.ContentLength != 0 {
 				if q.Body, err = readResource(c.Context, a.maxBody); err != nil {
 					return err
@@ -72,6 +75,5 @@ func namesOperation(g *gin.Context) bool {
 	return strings.HasPrefix(path[strings.LastIndexByte(path, '/')+1:], "$")
 }
 
-// isOperation tells that the address ends in an operation. What it may change is decided
-// by the operation.
+// isOperation tells that the address ends in an operation.
 func (c *call) isOperation() bool { return strings.Contains(c.FullPath(), "/$") }

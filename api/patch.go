@@ -4,6 +4,7 @@ import (
 	"mime"
 	"net/http"
 
+	"aftercare/fhir"
 	"aftercare/service"
 
 	"github.com/gin-gonic/gin"
@@ -39,7 +40,7 @@ func readPatch(g *gin.Context, limit int64) (service.PatchFormat, []byte, error)
 		format = service.JSONPatch
 	}
 	body, err := readBody(g, limit, jsonPatch+" or "+fhirJSON, func(mediaType string) bool {
-		return mediaType == jsonPatch || isJSON(mediaType)
+		return mediaType == jsonPatch || fhir.IsJSON(mediaType)
 	})
 	return format, body, err
 }

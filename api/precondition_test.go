@@ -45,3 +45,32 @@ func TestPreconditionsOverSeveralHeaders(t *testing.T) {
 		t.Errorf("%+v %v", p, err)
 	}
 }
+
+// A condition that says nothing about what is asked is not passed over.
+func TestConditionsThatSayNothingAreRefused(t *testing.T) {
+	s := start(t, setup{})
+	put(t, s, "p1")
+	const transaction = `{"resourceType":"Bundle","type":"transaction"}`
+	for _, c := range []struct{ method, path, body, header, value, says string }{
+		{"POST", "/Patient", patient, "If-None-Match", "*", "If-None-Exist asks"},
+		{"POST", "/Patient", patient, "If-Match", `W/"1"`, "If-None-Exist asks"},
+		{"PUT", "/Patient/p1", withID("p1"), "If-None-Exist", "identifier=1", "If-None-Match: * asks"},
+		{"PUT", "/Patient?identifier=1", patient, "If-None-Exist", "identifier=1", "If-None-Match: * asks"},
+		{"PATCH", "/Patient/p1", `{"resourceType":"Parameters"}`, "If-None-Exist", "identifier=1", "a create"},
+		{"DELETE", "/Patient/p1", "", "If-None-Exist", "identifier=1", "a create"},
+		{"POST", "", transaction, "If-None-Exist", "identifier=1", "entries"},
+		{"POST", "", transaction, "If-Match", `W/"1"`, "entries"},
+		{"POST", "/Patient/p1/$meta-add", tagParameters, "If-None-Exist", "identifier=1", "a create"},
+		{"POST", "/Patient/p1/$everything", "", "If-Match", `W/"1"`, "changes nothing"},
+	} {
+		t.Run(c.header+" on "+c.method+" "+c.path, func(t *testing.T) {
+			if a := s.do(t, c.method, s.base+c.path, c.body, c.header, c.value).want(t, 400, "not-supported"); !strings.Contains(a.body, c.says) {
+				t.Errorf("%s", a.body)
+			}
+		})
+	}
+	if a := s.do(t, http.MethodGet, s.base+"/_history?_count=1", "").want(t, 200, ""); !strings.Contains(a.body, `"fullUrl":"`+publicBase+`/Patient/p1"`) || strings.Contains(a.body, `"versionId":"2"`) {
+		t.Errorf("something was stored: %s", a.body)
+	}
+	s.do(t, http.MethodPost, s.base+"/Patient/_search", "", "If-Match", "*").want(t, 200, "")
+}

@@ -17,7 +17,7 @@ func (a *api) read(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.replyResource(r, part)
+	return a.replyResource(c, r, part)
 }
 
 // vread: GET [base]/[type]/[id]/_history/[vid] (https://hl7.org/fhir/R4/http.html#vread).
@@ -30,13 +30,17 @@ func (a *api) vread(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.replyResource(r, part)
+	return a.replyResource(c, r, part)
 }
 
 // replyResource answers a read with what part asks of the resource.
-func (c *call) replyResource(r *fhir.Resource, part subset.Subset) error {
+func (a *api) replyResource(c *call, r *fhir.Resource, part subset.Subset) error {
+	had, err := a.has(c, r)
+	if err != nil {
+		return err
+	}
 	c.describe(r)
-	if has(c.Request.Header, r) {
+	if had {
 		return c.replyEmpty(http.StatusNotModified)
 	}
 	body, err := part.Of(r.Body)

@@ -2,7 +2,6 @@ package api
 
 import (
 	"net/http"
-	"strings"
 
 	"github.com/gin-gonic/gin"
 )
@@ -62,6 +61,7 @@ func (a *api) routes() *gin.Engine {
 		operations.HEAD(metricsRoute, gin.WrapH(a.metrics))
 	}
 
+	a.addresses = addresses(r.Routes())
 	r.NoRoute(append(around, a.noRoute)...)
 	r.NoMethod(append(around, a.noMethod)...)
 	return r
@@ -81,22 +81,19 @@ func (a *api) noRoute(g *gin.Context) {
 	a.fail(g, errNoAddress)
 }
 
-// noMethod answers for an address that exists with other methods; gin has put those
-// into Allow.
+// noMethod answers for an address that exists with other methods, OPTIONS among them. What
+// the router takes for an address may be none, such as one of a type that is not served.
 func (a *api) noMethod(g *gin.Context) {
-	h := g.Writer.Header()
-	h.Set("Allow", h.Get("Allow")+", "+http.MethodOptions)
-	if g.Request.Method == http.MethodOptions {
+	g.Writer.Header().Del("Allow") // the router's, which goes by routes alone
+	methods := a.offered(g.Request.URL.Path)
+	switch {
+	case methods == nil:
+		a.noRoute(g)
+	case g.Request.Method == http.MethodOptions:
+		a.allow(g)
 		g.Status(http.StatusNoContent)
 		g.Writer.WriteHeaderNow()
-		return
+	default:
+		a.fail(g, errNoMethod)
 	}
-	// Every operation takes POST; an address that does not is that of a read with "$name"
-	// for an id.
-	if namesOperation(g) && !strings.Contains(h.Get("Allow"), http.MethodPost) {
-		h.Del("Allow")
-		a.fail(g, errNoOperation)
-		return
-	}
-	a.fail(g, errNoMethod)
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -96,27 +97,50 @@ func TestAddresses(t *testing.T) {
 
 func TestAllowNamesWhatIsOffered(t *testing.T) {
 	s := start(t, setup{})
+	const reading, writing = "GET, HEAD, OPTIONS", "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"
 	for path, allow := range map[string]string{
-		"/Patient/p1": "DELETE, GET, HEAD, PATCH, PUT", "/Patient": "DELETE, GET, HEAD, PATCH, POST, PUT", "": "POST", "/Patient/_search": "POST",
+		"": "OPTIONS, POST", "/": "OPTIONS, POST", "/metadata": reading, "/_history": reading,
+		"/Patient": "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT", "/Patient/p1": writing, "/Patient/_search": "OPTIONS, POST",
+		"/Patient/_history": reading, "/Patient/p1/_history": reading, "/Patient/p1/_history/1": reading,
+		"/AuditEvent": reading, "/AuditEvent/1": reading, "/AuditEvent/_search": "OPTIONS, POST",
+		"/$meta": "GET, HEAD, OPTIONS, POST", "/Patient/p1/$meta": "GET, HEAD, OPTIONS, POST", "/AuditEvent/1/$meta": "GET, HEAD, OPTIONS, POST",
+		"/Patient/p1/$meta-add": "OPTIONS, POST", "/Patient/p1/$everything": "GET, HEAD, OPTIONS, POST", "/AuditEvent/1/$meta-add": "OPTIONS",
 	} {
-		for _, method := range []string{"BREW", http.MethodOptions} {
-			a := s.do(t, method, s.base+path, "")
-			for m := range strings.SplitSeq(allow, ", ") {
-				if !strings.Contains(a.header.Get("Allow"), m) {
-					t.Errorf("%s %s: Allow = %q lacks %s", method, path, a.header.Get("Allow"), m)
-				}
+		offered := strings.Split(allow, ", ")
+		for _, method := range []string{"BREW", "TRACE", "OPTIONS", "PUT", "PATCH", "DELETE", "POST", "GET"} {
+			if method != http.MethodOptions && slices.Contains(offered, method) {
+				continue
 			}
-			if want := map[string]int{"BREW": 405, http.MethodOptions: 204}[method]; a.status != want {
-				t.Errorf("%s %s: status %d, want %d", method, path, a.status, want)
+			a := s.do(t, method, s.base+path, "")
+			if got := a.header.Get("Allow"); got != allow {
+				t.Errorf("%s %s: Allow = %q, want %q", method, path, got, allow)
+			}
+			want := http.StatusMethodNotAllowed
+			if method == http.MethodOptions {
+				want = http.StatusNoContent
+			}
+			if a.status != want {
+				t.Errorf("%s %s: status %d, want %d: %s", method, path, a.status, want, a.body)
 			}
 		}
 	}
-	for _, c := range []struct{ method, path, allow string }{
-		{http.MethodPut, "/AuditEvent/1", "GET, HEAD"}, {http.MethodPost, "/AuditEvent", "GET, HEAD"}, {http.MethodGet, "/Patient/_search", "POST"},
-	} {
-		if got := s.do(t, c.method, s.base+c.path, "").header.Get("Allow"); got != c.allow {
-			t.Errorf("%s %s: Allow = %q, want %q", c.method, c.path, got, c.allow)
+	for _, path := range []string{"/Prescription", "/Prescription/1", "/Patient/a_b", "/Patient/$dance", "/Patient/p1/$dance", "/Patient/$everything", "/Goal/g/$everything", "/metadata/1", "/a/b/c/d/e", "/../nowhere"} {
+		for _, method := range []string{"BREW", http.MethodOptions} {
+			if a := s.do(t, method, s.base+path, "").want(t, 404, ""); a.header.Get("Allow") != "" {
+				t.Errorf("%s %s: Allow = %q", method, path, a.header.Get("Allow"))
+			}
 		}
+	}
+}
+
+// What a definition provides is refused although its type is written.
+func TestAllowOfWhatCannotBeChanged(t *testing.T) {
+	s := start(t, setup{})
+	a := s.do(t, http.MethodGet, s.base+"/PlanDefinition?_count=1", "").want(t, 200, "")
+	_, id, _ := strings.Cut(a.body, `"fullUrl":"`+publicBase)
+	id, _, _ = strings.Cut(id, `"`)
+	if got := s.do(t, http.MethodDelete, s.base+id, "").want(t, 405, "business-rule").header.Get("Allow"); got != "GET, HEAD, OPTIONS" {
+		t.Errorf("Allow = %q", got)
 	}
 }
 

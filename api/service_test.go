@@ -13,11 +13,14 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// newService is a real service on a new SQLite file. The function that comes with it
+// newDatabase makes an empty database of the engine that the tests run on now.
+var newDatabase = func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "test.db") }
+
+// newService is a real service on a new database. The function that comes with it
 // closes the store, after which everything that needs it fails.
 func newService(t testing.TB, log *slog.Logger, tracers trace.TracerProvider) (*service.Service, func()) {
 	t.Helper()
-	db, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "test.db"), store.Options{Logger: log, TracerProvider: tracers})
+	db, err := store.Open(t.Context(), newDatabase(t), store.Options{Logger: log, TracerProvider: tracers})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"aftercare/definitions"
 	"aftercare/service"
 	"aftercare/service/store"
+	"aftercare/service/store/postgrestest"
 
 	"github.com/google/uuid"
 )
@@ -29,7 +30,21 @@ type server struct {
 	client *http.Client
 }
 
-func start(b *testing.B) *server {
+// databases make an empty database per call, with all that makes a write durable switched on.
+func databases(b *testing.B) map[string]func(b *testing.B) string {
+	var postgres *postgrestest.Server
+	return map[string]func(b *testing.B) string{
+		"sqlite": func(b *testing.B) string { return "sqlite:" + filepath.Join(b.TempDir(), "bench.db") },
+		"postgres": func(*testing.B) string {
+			if postgres == nil {
+				postgres = postgrestest.Start(b, "shared_buffers=512MB")
+			}
+			return postgres.Database(b)
+		},
+	}
+}
+
+func start(b *testing.B, database string) *server {
 	b.Helper()
 	zone, err := time.LoadLocation("Europe/London")
 	if err != nil {
@@ -40,7 +55,7 @@ func start(b *testing.B) *server {
 		b.Fatal(err)
 	}
 	log := slog.New(api.LogHandler(slog.NewJSONHandler(io.Discard, nil)))
-	st, err := store.Open(b.Context(), "sqlite:"+filepath.Join(b.TempDir(), "bench.db"), store.Options{Logger: log})
+	st, err := store.Open(b.Context(), database, store.Options{Logger: log})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -91,9 +106,15 @@ func (s *server) send(method, path, body string, want int) error {
 
 // measure runs do with several numbers of clients at once, each on a new server.
 func measure(b *testing.B, prepare func(b *testing.B, s *server), do func(s *server) error) {
+	for engine, database := range databases(b) {
+		measureOn(b, engine, database, prepare, do)
+	}
+}
+
+func measureOn(b *testing.B, engine string, database func(b *testing.B) string, prepare func(b *testing.B, s *server), do func(s *server) error) {
 	for _, clients := range []int{1, 8, 32} {
-		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
-			s := start(b)
+		b.Run(fmt.Sprintf("%s/clients=%d", engine, clients), func(b *testing.B) {
+			s := start(b, database(b))
 			if prepare != nil {
 				prepare(b, s)
 			}

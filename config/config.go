@@ -34,6 +34,8 @@ type Config struct {
 	// CORSOrigins are the web origins, such as "https://dashboard.example", whose pages may
 	// use the FHIR base; none by default.
 	CORSOrigins []string
+	// RequestLimit is how long a request may take.
+	RequestLimit time.Duration
 	// DrainDelay is how long the service goes on answering after it stopped being ready.
 	DrainDelay time.Duration
 

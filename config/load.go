@@ -76,7 +76,7 @@ func fromEnviron(environ []string) map[string]value {
 	given := map[string]value{}
 	for _, entry := range environ {
 		name, text, _ := strings.Cut(entry, "=")
-		if strings.HasPrefix(name, prefix) && text != "" {
+		if strings.HasPrefix(name, prefix) && text != "" && !slices.Contains(notOurs, name) {
 			given[name] = value{text: text, from: name}
 		}
 	}

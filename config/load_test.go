@@ -21,7 +21,7 @@ func TestDefaultsNeedNoConfiguration(t *testing.T) {
 	c.Zone = nil
 	want := Config{
 		Listen: "127.0.0.1:8080", Database: "sqlite:data/aftercare.db", References: "types", Auth: "none",
-		LogLevel: slog.LevelInfo, LogFormat: "json", MaxBody: 8 << 20, MaxBundle: 64 << 20,
+		LogLevel: slog.LevelInfo, LogFormat: "json", MaxBody: 8 << 20, MaxBundle: 64 << 20, RequestLimit: 2 * time.Minute,
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Error(diff)
@@ -45,6 +45,8 @@ func TestAccepted(t *testing.T) {
 		{"all of 127/8", "AFTERCARE_LISTEN=127.9.9.9:9", func(c Config) any { return c.Listen }, "127.9.9.9:9"},
 		{"slash at the end is dropped", "AFTERCARE_BASE_URL=https://a.example/fhir/", func(c Config) any { return c.BaseURL }, "https://a.example/fhir"},
 		{"postgres", "AFTERCARE_DATABASE=postgres://u:p@h/d", func(c Config) any { return c.Database }, "postgres://u:p@h/d"},
+		{"postgresql", "AFTERCARE_DATABASE=postgresql:///d?host=/run/postgresql&user=u", func(c Config) any { return c.Database }, "postgresql:///d?host=/run/postgresql&user=u"},
+		{"several hosts", "AFTERCARE_DATABASE=postgres://u:p%40p@h1:5432,h2,[::1]:5433/d?sslmode=verify-full", func(c Config) any { return c.Database }, "postgres://u:p%40p@h1:5432,h2,[::1]:5433/d?sslmode=verify-full"},
 		{"zone", "AFTERCARE_TIMEZONE=Australia/Sydney", func(c Config) any { return c.Zone.String() }, "Australia/Sydney"},
 		{"references", "AFTERCARE_REFERENCES=exist", func(c Config) any { return c.References }, "exist"},
 		{"site file", "AFTERCARE_SITE=" + file, func(c Config) any { return c.Site }, file},
@@ -59,8 +61,12 @@ func TestAccepted(t *testing.T) {
 		{"largest size", "AFTERCARE_MAX_BUNDLE=1GiB", func(c Config) any { return c.MaxBundle }, int64(1 << 30)},
 		{"origins", "AFTERCARE_CORS_ORIGINS=https://a.example, http://localhost:3000", func(c Config) any { return c.CORSOrigins }, []string{"https://a.example", "http://localhost:3000"}},
 		{"origin that is an IPv6 address", "AFTERCARE_CORS_ORIGINS=http://[::1]:3000", func(c Config) any { return c.CORSOrigins }, []string{"http://[::1]:3000"}},
+		{"request limit", "AFTERCARE_REQUEST_LIMIT=30s", func(c Config) any { return c.RequestLimit }, 30 * time.Second},
 		{"drain delay", "AFTERCARE_DRAIN_DELAY=5s", func(c Config) any { return c.DrainDelay }, 5 * time.Second},
 		{"empty counts as not given", "AFTERCARE_LISTEN=", func(c Config) any { return c.Listen }, "127.0.0.1:8080"},
+		{"variables of the tests", "AFTERCARE_SHARED=/x", func(c Config) any { return c.Auth }, "none"},
+		{"variables of the scripts", "AFTERCARE_TOOLS=/x", func(c Config) any { return c.Auth }, "none"},
+		{"variables of the long tests", "AFTERCARE_KILLS=200", func(c Config) any { return c.Auth }, "none"},
 		{"other programs' variables", "AFTERCAREX=1", func(c Config) any { return c.Auth }, "none"},
 	}
 	for _, tc := range cases {
@@ -95,6 +101,10 @@ func TestRefused(t *testing.T) {
 		"base without a host":           {[]string{"AFTERCARE_BASE_URL=http://:80/fhir"}, "no base URL"},
 		"other database":                {[]string{"AFTERCARE_DATABASE=mysql://x"}, "sqlite:PATH"},
 		"database without a path":       {[]string{"AFTERCARE_DATABASE=sqlite:"}, "sqlite:PATH"},
+		"password with an @":            {[]string{"AFTERCARE_DATABASE=postgres://u:hunter2@x@h/db"}, "percent-encoded"},
+		"password with a slash":         {[]string{"AFTERCARE_DATABASE=postgres://u:hunter2/x@h/db"}, "percent-encoded"},
+		"password with a hash":          {[]string{"AFTERCARE_DATABASE=postgres://u:hunter2#x@h/db"}, "percent-encoded"},
+		"database URL with a space":     {[]string{"AFTERCARE_DATABASE=postgres://u:hunter2@h/d b"}, "percent-encoded"},
 		"unknown zone":                  {[]string{"AFTERCARE_TIMEZONE=Mars/Olympus"}, "Europe/London"},
 		"zone of the machine":           {[]string{"AFTERCARE_TIMEZONE=Local"}, "Europe/London"},
 		"zone outside the database":     {[]string{"AFTERCARE_TIMEZONE=../etc/passwd"}, "Europe/London"},
@@ -128,6 +138,7 @@ func TestRefused(t *testing.T) {
 		"origin with an empty port":     {[]string{"AFTERCARE_CORS_ORIGINS=https://a.example:"}, "name each one"},
 		"one of several is none":        {[]string{"AFTERCARE_CORS_ORIGINS=https://a.example,,http://b.example"}, "name each one"},
 		"origins with blanks":           {[]string{"AFTERCARE_CORS_ORIGINS=https://a.example https://b.example"}, "name each one"},
+		"requests without a limit":      {[]string{"AFTERCARE_REQUEST_LIMIT=0s"}, "1s to 2m"},
 		"delay over the limit":          {[]string{"AFTERCARE_DRAIN_DELAY=1h"}, "0s to 1m"},
 		"misspelt name":                 {[]string{"AFTERCARE_AUHT=none"}, "no such setting"},
 		"lower case name":               {[]string{"AFTERCARE_listen=127.0.0.1:1"}, "no such setting"},
@@ -225,6 +236,7 @@ func TestFile(t *testing.T) {
 		"value list":     "listen: [127.0.0.1:1]",
 		"broken":         "listen: \"127",
 		"variable's own": "AFTERCARE_LISTEN: 127.0.0.1:1",
+		"test's":         "shared: /x",
 	}
 	for name, content := range refused {
 		t.Run(name+" is refused", func(t *testing.T) {

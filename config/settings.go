@@ -32,6 +32,11 @@ type Setting struct {
 
 const prefix = "AFTERCARE_"
 
+// notOurs are variables of the tests and scripts of this repository, which a developer's
+// shell may have exported for all of them. They are no settings: the program passes over them
+// in its environment, and refuses them in its file.
+var notOurs = []string{"AFTERCARE_SHARED", "AFTERCARE_TOOLS", "AFTERCARE_KILLS"}
+
 // Settings lists all settings in the order in which help shows them.
 func Settings() []Setting { return slices.Clone(settings) }
 
@@ -44,7 +49,7 @@ var settings = func() []Setting {
 		{Name: "BASE_URL", set: setBaseURL,
 			Meaning: "public FHIR base, used in links; http://LISTEN/fhir when only this machine can connect, else required"},
 		{Name: "DATABASE", Default: "sqlite:data/aftercare.db", secret: true, set: setDatabase,
-			Meaning: "sqlite:PATH or a postgres:// URL"},
+			Meaning: "sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME"},
 		{Name: "TIMEZONE", Default: "Europe/London", set: setTimezone,
 			Meaning: "time zone of the care site: what a calendar day means"},
 		{Name: "REFERENCES", Default: "types", set: oneOf(func(c *Config) *string { return &c.References }, "types", "exist", "off"),
@@ -73,6 +78,8 @@ var settings = func() []Setting {
 			Meaning: "largest Bundle posted to the base"},
 		{Name: "CORS_ORIGINS", set: setOrigins,
 			Meaning: "web origins whose pages may use the FHIR base, separated by commas"},
+		{Name: "REQUEST_LIMIT", Default: "2m", set: setRequestLimit,
+			Meaning: "how long a request may take before it is answered with 503"},
 		{Name: "DRAIN_DELAY", Default: "0s", set: setDrainDelay,
 			Meaning: "how long to go on answering after the service stopped being ready"},
 	}
@@ -111,11 +118,17 @@ func setBaseURL(c *Config, v string) error {
 	return nil
 }
 
+// postgresURL is the form of a PostgreSQL URL: user and password, hosts with commas between them,
+// database and parameters. The store says more of what is wrong with one.
+var postgresURL = regexp.MustCompile(`^postgres(ql)?://([^\s/?#@]*@)?[^\s/?#@]*(/[^\s/?#]*)?(\?[^\s#]*)?$`)
+
 func setDatabase(c *Config, v string) error {
 	path, isSQLite := strings.CutPrefix(v, "sqlite:")
+	isPostgres := strings.HasPrefix(v, "postgres://") || strings.HasPrefix(v, "postgresql://")
 	switch {
-	case isSQLite && path != "":
-	case strings.HasPrefix(v, "postgres://"), strings.HasPrefix(v, "postgresql://"):
+	case isSQLite && path != "", isPostgres && postgresURL.MatchString(v):
+	case isPostgres:
+		return errors.New("is no PostgreSQL URL; give postgres://USER:PASSWORD@HOST/NAME, with characters such as @ / ? # of the password percent-encoded")
 	default:
 		return errors.New("is no database; give sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME")
 	}
@@ -245,6 +258,15 @@ func setOrigins(c *Config, v string) error {
 		}
 		c.CORSOrigins = append(c.CORSOrigins, origin)
 	}
+	return nil
+}
+
+func setRequestLimit(c *Config, v string) error {
+	d, err := time.ParseDuration(v)
+	if err != nil || d < time.Second || d > 2*time.Minute {
+		return errors.New("is no time from 1s to 2m; give one such as 30s")
+	}
+	c.RequestLimit = d
 	return nil
 }
 

@@ -9,7 +9,6 @@
 // that they guard against, by its row in races_test.go's own list. capabilities_test.go reads
 // /metadata and tries everything that it lists, and much that it does not. fuzz_test.go
 // throws Bundles at the service. client_test.go runs a FHIR client library of somebody
-// else's, which lives in the folder client.
-//
-// The official suite of FHIRPath Patch runs in package fhir/patch.
+// else's, which lives in the folder client. patchsuite_test.go runs the official suite of
+// FHIRPath Patch, where AFTERCARE_SHARED says that it is.
 package conformance

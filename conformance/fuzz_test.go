@@ -41,14 +41,21 @@ func FuzzBundle(f *testing.F) {
 		}
 		f.Add(body)
 	}
-	svc := newService(f, engines[0].new(f), fuzzBase, slog.New(slog.DiscardHandler))
+	svc := fuzzed(f, engines[0].new(f))
 	f.Fuzz(func(t *testing.T, body []byte) { process(t, svc, body) })
+}
+
+// fuzzed is a service on a database, which logs nothing.
+func fuzzed(t testing.TB, database string) *service.Service {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	return newService(t, openStore(t, database, log), fuzzBase, log)
 }
 
 // Bundles put together from entries that fit and entries that do not. Few ids and
 // identifiers make them meet what others have left.
 func FuzzMadeBundle(f *testing.F) {
-	svc := newService(f, engines[0].new(f), fuzzBase, slog.New(slog.DiscardHandler))
+	svc := fuzzed(f, engines[0].new(f))
 	f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) { process(t, svc, []byte(anyBundle.Draw(t, "bundle"))) }))
 }
 
@@ -56,7 +63,7 @@ func FuzzMadeBundle(f *testing.F) {
 func TestMadeBundles(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
-			svc := newService(t, e.new(t), fuzzBase, slog.New(slog.DiscardHandler))
+			svc := fuzzed(t, e.new(t))
 			accepted, refused := 0, 0
 			rapid.Check(t, func(t *rapid.T) {
 				if process(t, svc, []byte(anyBundle.Draw(t, "bundle"))) {
@@ -96,6 +103,8 @@ var anyEntry = rapid.Custom(func(t *rapid.T) string {
 		entry("PATCH Patient/"+id, fhirPathPatch("other"), more...), entry("PATCH Patient?"+query, binary, more...), entry("PATCH Condition/"+id, binary, more...),
 		entry("GET Patient/"+id, "", more...), entry("HEAD Patient/"+id, "", more...), entry("GET Patient?"+query, "", more...), entry("GET Condition?subject="+subject, "", more...),
 		entry("GET Patient/"+id+"/_history/1", "", more...), entry("GET Patient/"+id+"/_history", "", more...), entry("POST Spaceship", patient("", ""), more...),
+		entry("GET Patient/"+id+"/$everything", "", more...), entry("POST Patient/"+id+"/$meta", emptyParameters, more...), entry("GET $meta", "", more...),
+		entry("POST Patient/"+id+"/$meta-add", metaParameters, more...), entry("POST Patient/"+id+"/$meta-delete", metaParameters, more...), entry("GET _history", "", more...),
 	)
 	if rapid.Bool().Draw(t, "named") {
 		e = named(pick("fullUrl", urn1, urn2, fuzzBase+"/Patient/"+id), e)

@@ -33,7 +33,7 @@ func TestHistory(t *testing.T) {
 			{name: "since at the instant of a version has that version", line: "GET /Patient/a/_history?_since={t2}", status: 200, want: []string{"entry.request.method = PUT,DELETE,PATCH"}},
 			{name: "since the last", line: "GET /_history?_since={t5}", status: 200, want: []string{"entry.resource.id = g"}},
 			{name: "since the future", line: "GET /Patient/_history?_since=2999-01-01T00:00:00Z", status: 200, want: []string{"entry = "}},
-			{name: "since what is no instant", line: "GET /Patient/_history?_since=yesterday", status: 400},
+			{name: "since what is no instant", line: "GET /Patient/_history?_since=yesterday", status: 400, want: []string{"issue.expression = http._since"}},
 			{name: "at the instant of a version", line: "GET /Patient/a/_history?_at={t2}", status: 200, want: []string{"entry.resource.meta.versionId = 2"}},
 			{name: "at the instant of the first", line: "GET /Patient/a/_history?_at={t1}", status: 200, want: []string{"entry.resource.meta.versionId = 1"}},
 			{name: "at the instant of the last", line: "GET /Patient/a/_history?_at={t4}", status: 200, want: []string{"entry.resource.meta.versionId = 4"}},
@@ -43,9 +43,9 @@ func TestHistory(t *testing.T) {
 			{name: "since and at one instant", line: "GET /Patient/a/_history?_since={t2}&_at={t2}", status: 200, want: []string{"entry.resource.meta.versionId = 2"}},
 			{name: "at every level", line: "GET /_history?_at={t5}&_count=1", status: 200, want: []string{"entry.resource.id = g"}},
 			{name: "at what is no time", line: "GET /Patient/a/_history?_at=noon", status: 400},
-			{name: "an unknown parameter", line: "GET /Patient/a/_history?colour=red", status: 400},
-			{name: "a count that is none", line: "GET /Patient/a/_history?_count=-1", status: 400},
-			{name: "a cursor that is none", line: "GET /Patient/a/_history?_cursor=abc", status: 400},
+			{name: "an unknown parameter", line: "GET /Patient/a/_history?colour=red", status: 400, want: []string{"issue.expression = http.colour"}},
+			{name: "a count that is none", line: "GET /Patient/a/_history?_count=-1", status: 400, want: []string{"issue.expression = http._count"}},
+			{name: "a cursor that is none", line: "GET /Patient/a/_history?_cursor=abc", status: 400, want: []string{"issue.expression = http._cursor"}},
 		})
 	})
 }

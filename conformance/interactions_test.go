@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"fmt"
 	"testing"
 )
 
@@ -187,6 +188,11 @@ func TestInteractions(t *testing.T) {
 			{name: "an unknown parameter", line: "POST /Patient", headers: []string{"If-None-Exist: shoe-size=42"}, body: patient("", ""), status: 400},
 			{name: "no condition in it", line: "POST /Patient", headers: []string{"If-None-Exist: _count=1"}, body: patient("", ""), status: 400},
 			{name: "empty", line: "POST /Patient", headers: []string{"If-None-Exist: "}, body: patient("", ""), status: 400},
+			{name: "asked by If-None-Match", line: "POST /Patient", headers: []string{"If-None-Match: *"}, body: patient("", identified("1")), status: 400, want: []string{"issue.code = not-supported", "+ If-None-Exist"}},
+			{name: "asked by If-Match", line: "POST /Patient", headers: []string{`If-Match: W/"1"`}, body: patient("", identified("1")), status: 400, want: []string{"+ If-None-Exist"}},
+			{name: "If-None-Exist on an update", line: "PUT /Patient/new", headers: []string{"If-None-Exist: identifier=urn:conformance|1"}, body: patient("new", identified("1")), status: 400, want: []string{"+ If-None-Match: *"}},
+			{name: "If-None-Exist on a conditional update", line: "PUT /Patient?identifier=urn:conformance|3", headers: []string{"If-None-Exist: identifier=urn:conformance|1"}, body: patient("", identified("3")), status: 400},
+			{name: "If-None-Exist on a Bundle", line: "POST ", headers: []string{"If-None-Exist: identifier=urn:conformance|1"}, body: bundle("transaction", entry("POST Patient", patient("", identified("1")))), status: 400, want: []string{"+ ifNoneExist"}},
 			{name: "two stayed two", line: "GET /Patient?_summary=count", status: 200, want: []string{"total = 2"}},
 		},
 		"a conditional update changes the one or makes one": {
@@ -216,6 +222,11 @@ func TestInteractions(t *testing.T) {
 			{name: "none", line: "DELETE /Patient?identifier=urn:conformance|1", status: 204, want: []string{"empty"}},
 			{name: "there is one", line: "PUT /Patient/a", body: patient("a", identified("1")), status: 201},
 			{name: "and an old version", line: "DELETE /Patient?identifier=urn:conformance|1", headers: []string{`If-Match: W/"9"`}, status: 412},
+			{name: "none of a version", line: "DELETE /Patient?identifier=urn:conformance|2", headers: []string{`If-Match: W/"1"`}, status: 412},
+			{name: "there are two", line: "PUT /Patient/b", body: patient("b", identified("1")), status: 201},
+			{name: "several", line: "DELETE /Patient?identifier=urn:conformance|1", status: 412, want: []string{"issue.code = multiple-matches"}},
+			{name: "neither is deleted", line: "GET /Patient?identifier=urn:conformance|1&_summary=count", status: 200, want: []string{"total = 2"}},
+			{name: "the other is", line: "DELETE /Patient/b", status: 204},
 			{name: "one", line: "DELETE /Patient?identifier=urn:conformance|1", status: 204, want: []string{"empty"}},
 			{name: "it is deleted", line: "GET /Patient/a", status: 410},
 			{name: "without a condition", line: "DELETE /Patient", status: 400},
@@ -241,6 +252,49 @@ func TestInteractions(t *testing.T) {
 			onEachEngine(t, func(t *testing.T, s *server) { run(t, s, exchanges) })
 		})
 	}
+}
+
+// Last-Modified has whole seconds: in the second of a change it means this version only where
+// there is no other of that second.
+func TestIfModifiedSinceWithinASecond(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		for try := range 20 {
+			id := fmt.Sprintf("p%d", try)
+			first := s.must(t, 201, "PUT /Patient/"+id, patient(id, female))
+			since := "If-Modified-Since: " + first.header.Get("Last-Modified")
+			s.must(t, 304, "GET /Patient/"+id, "", since)
+			second := s.must(t, 200, "PUT /Patient/"+id, patient(id, male))
+			if a := s.must(t, 200, "GET /Patient/"+id, "", since); a.at("gender") != "male" {
+				t.Errorf("%s", a.body)
+			}
+			if second.header.Get("Last-Modified") != first.header.Get("Last-Modified") {
+				continue // the clock has struck in between
+			}
+			s.must(t, 304, "GET /Patient/"+id, "", "If-None-Match: "+second.header.Get("ETag"), since)
+			s.must(t, 304, "GET /Patient/"+id+"/_history/2", "", since)
+			return
+		}
+		t.Error("two updates are never made within a second")
+	})
+}
+
+// A part of a resource, as _summary and _elements give, is never stored.
+func TestAPartIsNotStored(t *testing.T) {
+	const tags = `[{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}]`
+	outcome := []string{"issue.code = business-rule"}
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.must(t, 201, "PUT /Patient/a", patient("a", female+`,"birthDate":"1961-04-01"`))
+		part := s.must(t, 200, "GET /Patient/a?_elements=gender", "").body
+		run(t, s, []exchange{
+			{name: "an update", line: "PUT /Patient/a", body: part, status: 422, want: []string{"issue.code = business-rule", "issue.expression = Patient.meta.tag"}},
+			{name: "one that makes", line: "PUT /Patient/b", body: patient("b", `"meta":{"tag":`+tags+`}`), status: 422, want: outcome},
+			{name: "a create", line: "POST /Patient", body: part, status: 422, want: outcome},
+			{name: "an entry", line: "POST ", body: bundle("transaction", entry("PUT Patient/a", part)), status: 422, want: []string{"issue.expression = Bundle.entry[0].resource.meta.tag"}},
+			{name: "a patch that tags the whole", line: "PATCH /Patient/a", headers: []string{jsonPatch}, body: `[{"op":"add","path":"/meta/tag","value":` + tags + `}]`, status: 422, want: outcome},
+			{name: "$meta-add that tags the whole", line: "POST /Patient/a/$meta-add", body: `{"resourceType":"Parameters","parameter":[{"name":"meta","valueMeta":{"tag":` + tags + `}}]}`, status: 422, want: outcome},
+			{name: "it is whole", line: "GET /Patient/a", status: 200, want: []string{"birthDate = 1961-04-01", "meta.versionId = 1", "- SUBSETTED"}},
+		})
+	})
 }
 
 // pain is a pain score from 0 to 10 of Patient/a.

@@ -7,7 +7,9 @@ import (
 	"testing"
 )
 
-// Formats, methods and addresses (https://hl7.org/fhir/R4/http.html#mime-type).
+// Formats, methods and addresses (https://hl7.org/fhir/R4/http.html#mime-type). That a panic
+// is told as an outcome too cannot be provoked from here: TestPanicIsAnAnswer of package api
+// has it.
 func TestNegotiation(t *testing.T) {
 	made := exchange{name: "there is one", line: "PUT /Patient/a", body: patient("a", female+`,"birthDate":"1961-04-01","photo":[{"contentType":"image/png","data":"AAAA"}],"text":{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\">Grace</div>"}`), status: 201}
 	const xml = `<Patient xmlns="http://hl7.org/fhir"/>`
@@ -84,6 +86,15 @@ func TestNegotiation(t *testing.T) {
 		"OPTIONS tells what an address offers": {
 			{name: "a type", line: "OPTIONS /Patient", status: 204, want: []string{"Allow: .*GET.*", "Allow: .*POST.*", "empty"}},
 			{name: "an instance", line: "OPTIONS /Patient/a", status: 204, want: []string{"Allow: .*PUT.*", "Allow: .*PATCH.*", "Allow: .*DELETE.*"}},
+			{name: "a type that the service alone writes", line: "OPTIONS /AuditEvent", status: 204, want: []string{"Allow: GET, HEAD, OPTIONS"}},
+			{name: "an instance of it", line: "OPTIONS /AuditEvent/x", status: 204, want: []string{"Allow: GET, HEAD, OPTIONS"}},
+			{name: "metadata", line: "OPTIONS /metadata", status: 204, want: []string{"Allow: GET, HEAD, OPTIONS"}},
+			{name: "the base", line: "OPTIONS ", status: 204, want: []string{"Allow: OPTIONS, POST"}},
+			{name: "a search by form", line: "OPTIONS /Patient/_search", status: 204, want: []string{"Allow: OPTIONS, POST"}},
+			{name: "an operation", line: "OPTIONS /Patient/a/$everything", status: 204, want: []string{"Allow: GET, HEAD, OPTIONS, POST"}},
+			{name: "an operation that changes", line: "OPTIONS /Patient/a/$meta-add", status: 204, want: []string{"Allow: OPTIONS, POST"}},
+			{name: "a type that is unknown", line: "OPTIONS /Nope", status: 404, want: []string{"Allow: -"}},
+			{name: "an operation of another type", line: "OPTIONS /Goal/a/$everything", status: 404, want: []string{"Allow: -"}},
 		},
 		"web pages of a known origin may use it, others may not": {
 			made,
@@ -104,7 +115,10 @@ func TestNegotiation(t *testing.T) {
 			{name: "at type level", line: "POST /Patient/$dance", body: `{"resourceType":"Parameters"}`, status: 404},
 			{name: "at system level", line: "POST /$dance", body: `{"resourceType":"Parameters"}`, status: 404},
 			{name: "DELETE of everything", line: "DELETE ", status: 405, want: []string{"Allow: .*POST.*"}},
-			{name: "a type that metadata is not", line: "PUT /metadata?_id=a", body: patient("metadata", ""), status: 404},
+			{name: "PUT of metadata", line: "PUT /metadata?_id=a", body: patient("metadata", ""), status: 405, want: []string{"Allow: GET, HEAD, OPTIONS"}},
+			{name: "POST of metadata", line: "POST /metadata", body: patient("", ""), status: 405, want: []string{"Allow: GET, HEAD, OPTIONS"}},
+			{name: "DELETE of a history", line: "DELETE /Patient/_history", status: 405, want: []string{"Allow: GET, HEAD, OPTIONS"}},
+			{name: "a write of what the service alone writes", line: "DELETE /AuditEvent/x", status: 405, want: []string{"Allow: GET, HEAD, OPTIONS"}},
 			{name: "POST on a history", line: "POST /Patient/a/_history", body: patient("", ""), status: 405, want: []string{"Allow: .*GET.*"}},
 			{name: "an escaped slash", line: "GET /Patient%2Fa", status: 404},
 			{name: "a parameter that a read does not take", line: "GET /Patient/a?_since=2026", status: 400},

@@ -17,6 +17,7 @@ import (
 	"aftercare/fhir"
 	"aftercare/service"
 	"aftercare/service/store"
+	"aftercare/service/store/postgrestest"
 )
 
 // engines are the databases that every test runs on: a new, empty one per call, as
@@ -26,6 +27,7 @@ var engines = []struct {
 	new  func(t testing.TB) string
 }{
 	{"sqlite", func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "conformance.db") }},
+	{"postgres", postgrestest.Database},
 }
 
 // onEachEngine runs a test on a new service per engine.
@@ -43,6 +45,7 @@ const webOrigin = "https://dashboard.example"
 type server struct {
 	base   string // such as http://127.0.0.1:1234/fhir
 	client *http.Client
+	store  *store.Store // for what the service alone writes
 	log    *serverLog
 }
 
@@ -54,7 +57,8 @@ func start(t testing.TB, database string) *server {
 	listener := httptest.NewUnstartedServer(nil)
 	s.base = "http://" + listener.Listener.Addr().String() + "/fhir"
 	logger := slog.New(api.LogHandler(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelError})))
-	handler, err := api.New(api.Options{Service: newService(t, database, s.base, logger), BaseURL: s.base, Logger: logger, CORSOrigins: []string{webOrigin}})
+	s.store = openStore(t, database, logger)
+	handler, err := api.New(api.Options{Service: newService(t, s.store, s.base, logger), BaseURL: s.base, Logger: logger, CORSOrigins: []string{webOrigin}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,17 +79,9 @@ func start(t testing.TB, database string) *server {
 	return s
 }
 
-// newService is a service on a database, without HTTP.
-func newService(t testing.TB, database, base string, logger *slog.Logger) *service.Service {
+// openStore opens a database until the test ends.
+func openStore(t testing.TB, database string, logger *slog.Logger) *store.Store {
 	t.Helper()
-	known, err := definitions.Load(definitions.Files())
-	if err != nil {
-		t.Fatal(err)
-	}
-	zone, err := time.LoadLocation("Europe/London")
-	if err != nil {
-		t.Fatal(err)
-	}
 	db, err := store.Open(t.Context(), database, store.Options{Logger: logger})
 	if err != nil {
 		t.Fatal(err)
@@ -95,6 +91,20 @@ func newService(t testing.TB, database, base string, logger *slog.Logger) *servi
 			t.Error(err)
 		}
 	})
+	return db
+}
+
+// newService is a service on a store, without HTTP.
+func newService(t testing.TB, db *store.Store, base string, logger *slog.Logger) *service.Service {
+	t.Helper()
+	known, err := definitions.Load(definitions.Files())
+	if err != nil {
+		t.Fatal(err)
+	}
+	zone, err := time.LoadLocation("Europe/London")
+	if err != nil {
+		t.Fatal(err)
+	}
 	svc, err := service.New(t.Context(), service.Options{Store: db, Definitions: known, BaseURL: base, Zone: zone, Logger: logger})
 	if err != nil {
 		t.Fatal(err)

@@ -2,9 +2,11 @@ package service
 
 import (
 	"context"
-	"net/http"
+	"slices"
+	"strings"
 
 	"aftercare/fhir"
+	"aftercare/fhir/validate"
 )
 
 // batch runs each entry as if it had come alone; a failure stays in its own response.
@@ -17,9 +19,9 @@ func (s *Service) batch(ctx context.Context, p Principal, entries []request, pre
 			results[i] = s.failedEntry(ctx, entries[i].err)
 		}
 	}
-	for _, method := range []string{http.MethodDelete, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodGet, http.MethodHead} {
+	for turn := range len(writing) + 1 {
 		for i := range entries {
-			if entries[i].method == method && entries[i].err == nil {
+			if entries[i].err == nil && entries[i].turn() == turn {
 				results[i] = s.batchEntry(ctx, p, &entries[i], prefer)
 			}
 		}
@@ -31,13 +33,126 @@ func (s *Service) batch(ctx context.Context, p Principal, entries []request, pre
 	return b.bytes()
 }
 
+// failAlone puts what is wrong with the entries of a batch, but for their resources, into
+// the entries, which fail alone then. What is wrong with the Bundle itself is the error, of
+// kind BadRequest. The resources in bundle have been left out.
+func (s *Service) failAlone(bundle *fhir.Node, entries []request) error {
+	issues := s.validator.Resource(bundle, "")
+	list := bundle.Get("entry")
+	if len(issues) == 0 || list == nil || list.Kind != fhir.Array || slices.ContainsFunc(list.Items, func(item *fhir.Node) bool { return item.Kind == fhir.Array }) {
+		return invalid(issues)
+	}
+	var good []*fhir.Node
+	for i, item := range list.Items {
+		alone := s.validator.Resource(withEntries(bundle, []*fhir.Node{item}, "resourceType", "type"), "")
+		if len(alone) == 0 {
+			good = append(good, item)
+			continue
+		}
+		for k := range alone {
+			for j, place := range alone[k].Expression {
+				alone[k].Expression[j] = strings.Replace(place, "Bundle.entry[0]", entries[i].place, 1)
+			}
+		}
+		if entries[i].err == nil {
+			entries[i].err = invalid(alone)
+		}
+	}
+	return invalid(s.validator.Resource(withEntries(bundle, good), ""))
+}
+
+func invalid(issues []fhir.Issue) error {
+	if len(issues) == 0 {
+		return nil
+	}
+	return &fhir.Error{Kind: fhir.BadRequest, Issues: issues}
+}
+
+// withEntries is a Bundle with other entries; of the other members those that are named are
+// kept, or all.
+func withEntries(bundle *fhir.Node, entries []*fhir.Node, members ...string) *fhir.Node {
+	return withMembers(bundle, func(m fhir.Member) (fhir.Member, bool) {
+		if m.Name != "entry" {
+			return m, len(members) == 0 || slices.Contains(members, m.Name)
+		}
+		list := *m.Value
+		list.Items = entries
+		m.Value = &list
+		return m, len(entries) > 0
+	})
+}
+
+// failDependent fails the entries of a batch that refer to an entry by the urn that is its
+// fullUrl: they are independent (https://hl7.org/fhir/R4/http.html#brules), so that would
+// lead nowhere.
+func (s *Service) failDependent(entries []request) {
+	urns := map[string]bool{}
+	for i := range entries {
+		if strings.HasPrefix(entries[i].fullURL, "urn:") {
+			urns[entries[i].fullURL] = true
+		}
+	}
+	if len(urns) == 0 {
+		return
+	}
+	for i := range entries {
+		r := &entries[i]
+		if r.err != nil || r.resource == nil {
+			continue
+		}
+		for _, l := range s.validator.Links(r.resource) {
+			targets := []string{l.Node.Text}
+			switch l.Kind {
+			case validate.LinkUUID, validate.LinkOID:
+				continue
+			case validate.LinkNarrative:
+				targets = narrativeTargets(l.Node.Text)
+			}
+			if slices.ContainsFunc(targets, func(target string) bool {
+				urn, _, _ := strings.Cut(target, "/_history/")
+				return urns[urn]
+			}) {
+				r.err = fhir.Errorf(fhir.BadRequest, "value", l.Expression, "This refers to an entry of the same Bundle, and the entries of a batch are independent; send a transaction.")
+				break
+			}
+		}
+	}
+}
+
 func (s *Service) batchEntry(ctx context.Context, p Principal, r *request, prefer Prefer) entry {
+	e, err := s.runEntry(ctx, p, r, prefer)
+	if err != nil {
+		return s.failedEntry(ctx, err)
+	}
+	return e
+}
+
+// runEntry runs an entry through the interaction that it asks for.
+func (s *Service) runEntry(ctx context.Context, p Principal, r *request, prefer Prefer) (entry, error) {
 	t := r.target
 	var w Written
-	var res *fhir.Resource
-	var body []byte
 	var err error
 	switch r.code() {
+	case "operation":
+		a, err := s.Operate(ctx, p, r.call())
+		return r.answerEntry(a), err
+	case "read", "vread":
+		var res *fhir.Resource
+		if t.version == "" {
+			res, err = s.Read(ctx, p, t.typ, t.id)
+		} else {
+			res, err = s.VRead(ctx, p, t.typ, t.id, t.version)
+		}
+		if err != nil {
+			return entry{}, err
+		}
+		return s.readEntry(r, res)
+	case "history-instance", "history-type", "history-system":
+		body, err := s.History(ctx, p, t.typ, t.id, t.pairs)
+		return r.bundleEntry(body), err
+	case "search-type":
+		body, err := s.Search(ctx, p, t.typ, t.pairs, false)
+		return r.bundleEntry(body), err
 	case "create":
 		w, err = s.Create(ctx, p, t.typ, r.resource.Raw, r.ifNoneExist)
 	case "update":
@@ -54,29 +169,11 @@ func (s *Service) batchEntry(ctx context.Context, p Principal, r *request, prefe
 		} else {
 			w, err = s.Delete(ctx, p, t.typ, t.id, r.when)
 		}
-	case "read":
-		res, err = s.Read(ctx, p, t.typ, t.id)
-	case "vread":
-		res, err = s.VRead(ctx, p, t.typ, t.id, t.version)
-	case "history-instance", "history-type":
-		body, err = s.History(ctx, p, t.typ, t.id, t.pairs)
-	default:
-		body, err = s.Search(ctx, p, t.typ, t.pairs, false)
 	}
-	switch {
-	case err != nil:
-		return s.failedEntry(ctx, err)
-	case res != nil:
-		e, err := s.readEntry(r, res)
-		if err != nil {
-			return s.failedEntry(ctx, err)
-		}
-		return e
-	case body != nil:
-		return r.bundleEntry(body)
-	default:
-		return s.writtenEntry(r.method, w, prefer)
+	if err != nil {
+		return entry{}, err
 	}
+	return s.writtenEntry(r, w, prefer)
 }
 
 func (s *Service) batchPatch(ctx context.Context, p Principal, r *request) (Written, error) {

@@ -114,6 +114,48 @@ func TestRelativeReferencesBetweenEntries(t *testing.T) {
 	}
 }
 
+// A reference to a version means the entry that claims to be that version.
+func TestReferencesToVersionsOfEntries(t *testing.T) {
+	const old = "https://old.example/fhir/"
+	versioned := func(resource string) string {
+		return strings.Replace(resource, `{`, `{"meta":{"versionId":"7"},`, 1)
+	}
+	for name, c := range map[string]struct {
+		fullURL, patient, method, url, extra string
+		from, reference                      string // the entry that refers to it
+		want                                 string // with "new" for the id of the new patient; "" for a refusal
+	}{
+		"absolute":                       {old + "Patient/77", versioned(patientWith("1")), "POST", "Patient", "", urnTwo, old + "Patient/77/_history/7", "Patient/new/_history/1"},
+		"relative":                       {old + "Patient/77", versioned(patientWith("1")), "POST", "Patient", "", old + "Observation/1", "Patient/77/_history/7", "Patient/new/_history/1"},
+		"relative, under another root":   {old + "Patient/77", versioned(patientWith("1")), "POST", "Patient", "", "https://other.example/fhir/Observation/1", "Patient/77/_history/7", "Patient/77/_history/7"},
+		"of a urn":                       {urnOne, versioned(patientWith("1")), "POST", "Patient", "", urnTwo, urnOne + "/_history/7", "Patient/new/_history/1"},
+		"an older version":               {old + "Patient/77", versioned(patientWith("1")), "POST", "Patient", "", urnTwo, old + "Patient/77/_history/6", old + "Patient/77/_history/6"},
+		"an older version of a urn":      {urnOne, versioned(patientWith("1")), "POST", "Patient", "", urnTwo, urnOne + "/_history/6", ""},
+		"no version in the entry":        {old + "Patient/77", patientWith("1"), "POST", "Patient", "", urnTwo, old + "Patient/77/_history/7", old + "Patient/77/_history/7"},
+		"no version in the entry of urn": {urnOne, patientWith("1"), "POST", "Patient", "", urnTwo, urnOne + "/_history/7", ""},
+		"found by a condition":           {old + "Patient/77", versioned(patientWith("9")), "POST", "Patient", `,"ifNoneExist":"identifier=9"`, urnTwo, old + "Patient/77/_history/7", "Patient/there/_history/2"},
+		"not found by a condition":       {old + "Patient/77", versioned(patientWith("8")), "POST", "Patient", `,"ifNoneExist":"identifier=8"`, urnTwo, old + "Patient/77/_history/7", "Patient/new/_history/1"},
+		"updated": {old + "Patient/there", strings.Replace(versioned(patientWith("9")), `{`, `{"id":"there",`, 1), "PUT", "Patient/there", "", urnTwo, old + "Patient/there/_history/7",
+			old + "Patient/there/_history/7"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t)
+			s.keep(t, `{"resourceType":"Patient","id":"there"}`, strings.Replace(patientWith("9"), `{`, `{"id":"there",`, 1))
+			body := bundleOf("transaction", entryOf(c.from, about(c.reference), "POST", "Observation", ""), entryOf(c.fullURL, c.patient, c.method, c.url, c.extra))
+			if c.want == "" {
+				_, err := s.Process(ctx, Anonymous, body, "")
+				refused(t, err, fhir.BadRequest, "Bundle.entry[0].resource.subject.reference")
+				return
+			}
+			made := strings.Split(s.process(t, body).Entry[1].Response.Location, "/")
+			want := strings.Replace(c.want, "new", made[len(made)-3], 1)
+			if got := s.subjects(t); !slices.Equal(got, []string{want}) {
+				t.Errorf("the subject is %q, want %q", got, want)
+			}
+		})
+	}
+}
+
 func TestABatchEntryFailsAlone(t *testing.T) {
 	var broken strings.Builder // more issues than are listed
 	for i := range 60 {
@@ -127,6 +169,8 @@ func TestABatchEntryFailsAlone(t *testing.T) {
 		"PUT without id":     {entryOf("", patient, "PUT", "Patient", ""), "400"},
 		"many issues":        {entryOf("", `{"resourceType":"Patient"`+broken.String()+`}`, "POST", "Patient", ""), "400"},
 		"resource is a text": {entryOf("", `"x"`, "POST", "Patient", ""), "400"},
+		"nothing as the id":  {entryOf("", "", "GET", "Patient/", ""), "400"},
+		"no version":         {entryOf("", "", "GET", "Patient/1/_history/", ""), "400"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t)

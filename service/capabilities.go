@@ -20,6 +20,7 @@ func (s *Service) Capabilities() []byte {
 	type operation struct {
 		Name       string `json:"name"`
 		Definition string `json:"definition"`
+		Limits     string `json:"documentation,omitempty"`
 	}
 	type resource struct {
 		Type              string      `json:"type"`
@@ -71,14 +72,14 @@ func (s *Service) Capabilities() []byte {
 		}
 		for _, o := range operations {
 			if o.OfferedFor(t.Name) && (o.OnType || o.OnInstance) && !(o.Changes && t.ReadOnly) {
-				r.Operation = append(r.Operation, operation{o.Name, o.Definition})
+				r.Operation = append(r.Operation, operation{o.Name, o.Definition, o.Limits})
 			}
 		}
 		server.Resource = append(server.Resource, r)
 	}
 	for _, o := range operations {
 		if o.OnSystem {
-			server.Operation = append(server.Operation, operation{o.Name, o.Definition})
+			server.Operation = append(server.Operation, operation{o.Name, o.Definition, o.Limits})
 		}
 	}
 	body, err := json.Marshal(struct {

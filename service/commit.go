@@ -2,10 +2,12 @@ package service
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 
 	"aftercare/fhir"
+	"aftercare/fhir/search"
 	"aftercare/service/store"
 )
 
@@ -19,22 +21,34 @@ func (s *Service) commitOne(ctx context.Context, w *write) (Written, error) {
 
 // commit stores writes together or not at all, derives what the protocols prescribe for
 // the patients concerned, then runs then (if given), all in one transaction. The order is
-// that of https://hl7.org/fhir/R4/http.html#trules: deletes, creates, updates.
+// that of https://hl7.org/fhir/R4/http.html#trules: deletes, creates, updates. What a
+// conditional update, patch or delete is about is looked up before the first of them, the
+// condition of a create after the deletes, and conditional references last (late.go).
 //
 // What can be done before the transaction is: conditions are first looked up on a
 // snapshot, patches are applied to the versions there, and the content is made ready.
 // Inside the transaction the conditions are looked up again and the versions compared, and
 // only what rests on something that has changed is made anew. So no patch is lost, and
 // none fails because another came first.
+//
+// Of many writes, the new resources are stored before the transaction too, unseen; see
+// stage.go.
 func (s *Service) commit(ctx context.Context, ws []*write, then func(ctx context.Context, r *store.Reader) error) ([]Written, error) {
 	for _, w := range ws {
 		if w.node != nil {
 			w.links = s.validator.Links(w.node)
 		}
 	}
+	if s.worthStaging(ws) {
+		for range stagingAttempts {
+			out, err := s.commitStaged(ctx, ws, then)
+			if !errors.Is(err, errOvertaken) {
+				return out, err
+			}
+		}
+	}
 	guess := newResolution(ws)
-	unsure := dependOnTheStore(ws)
-	if unsure {
+	if dependOnTheStore(ws) {
 		err := s.store.View(ctx, func(ctx context.Context, r *store.Reader) error {
 			found, err := s.resolve(ctx, r, guess)
 			if err == nil {
@@ -42,106 +56,17 @@ func (s *Service) commit(ctx context.Context, ws []*write, then func(ctx context
 			}
 			return err
 		})
-		if err != nil && !slices.ContainsFunc(ws, isDelete) { // a delete may change the answer
+		if err != nil {
 			return nil, err
 		}
 	}
 	if err := s.fill(guess); err != nil {
 		return nil, err
 	}
-
 	var out []Written
-	err := s.store.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		out = make([]Written, len(ws))
-		at := s.now()
-		var touched patients
-		if err := s.each(ws, http.MethodDelete, func(i int, w *write) (err error) {
-			id := w.id
-			if w.condition != nil {
-				match, err := find(ctx, &tx.Reader, w.condition)
-				if err != nil || match == nil {
-					return err
-				}
-				if err := s.mayChange(match); err != nil {
-					return err
-				}
-				id = match.ID
-			}
-			if err = s.touchCurrent(ctx, tx, &touched, w.typ, id); err == nil {
-				out[i], err = s.remove(ctx, tx, w, id, at)
-			}
-			return err
-		}); err != nil {
-			return err
-		}
-		found := guess
-		if unsure {
-			var err error
-			if found, err = s.resolve(ctx, &tx.Reader, guess); err != nil {
-				return err
-			}
-			if err := s.fill(found); err != nil {
-				return err
-			}
-		}
-		if err := distinctTargets(found, out); err != nil {
-			return err
-		}
-		putAll := func(late bool) error {
-			return s.eachPut(found.ws, func(i int, w *write) (err error) {
-				if found.late[i] != late {
-					return nil
-				}
-				id, match := w.id, found.match(i)
-				if match != nil {
-					id = match.ID
-				}
-				if match != nil || w.method != http.MethodPost {
-					if err := s.touchCurrent(ctx, tx, &touched, w.typ, id); err != nil {
-						return err
-					}
-				}
-				if match != nil && w.method == http.MethodPost {
-					out[i] = Written{Resource: match}
-					return nil
-				}
-				if err := s.target(ctx, tx, w, match); err != nil {
-					return err
-				}
-				c := found.contents[i]
-				if out[i], err = s.put(ctx, tx, w, id, c, at); err == nil {
-					s.touch(&touched, w.typ, id, c.rows)
-				}
-				return err
-			})
-		}
-		if err := putAll(false); err != nil {
-			return err
-		}
-		if len(found.late) > 0 {
-			if err := s.resolveLate(ctx, &tx.Reader, found); err != nil {
-				return err
-			}
-			if err := s.fill(found); err != nil {
-				return err
-			}
-			if err := putAll(true); err != nil {
-				return err
-			}
-		}
-		if err := s.stillAlone(ctx, &tx.Reader, ws, out); err != nil {
-			return err
-		}
-		if err := s.requireTargets(ctx, tx, found); err != nil {
-			return err
-		}
-		if err := s.derive(ctx, tx, touched, out, at); err != nil {
-			return err
-		}
-		if then != nil {
-			return then(ctx, &tx.Reader)
-		}
-		return nil
+	err := s.store.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		out, err = s.apply(ctx, tx, guess, nil, then)
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -149,22 +74,133 @@ func (s *Service) commit(ctx context.Context, ws []*write, then func(ctx context
 	return out, nil
 }
 
+// apply is the transaction of commit. guess is what the writes came to before it, and a, if
+// not nil, what was done ahead.
+func (s *Service) apply(ctx context.Context, tx *store.Tx, guess *resolution, a *ahead, then func(ctx context.Context, r *store.Reader) error) ([]Written, error) {
+	out := make([]Written, len(guess.ws))
+	at := s.now()
+	if a != nil {
+		at = a.at
+	}
+	found, sure, err := guess, sure{}, error(nil)
+	if a == nil {
+		if found, err = s.settle(ctx, tx, guess); err != nil {
+			return nil, err
+		}
+	}
+	var touched patients
+	if err := s.each(found.ws, http.MethodDelete, func(i int, w *write) (err error) {
+		if w.condition != nil {
+			match := found.match(i)
+			if match == nil {
+				return w.when.hold(nil)
+			}
+			if err := s.mayChange(match); err != nil {
+				return err
+			}
+		}
+		id := found.id(i)
+		if err = s.touchCurrent(ctx, &tx.Reader, &touched, w.typ, id); err == nil {
+			out[i], err = s.remove(ctx, tx, w, id, at)
+		}
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	if a == nil {
+		if err := s.resolveCreates(ctx, &tx.Reader, found); err != nil {
+			return nil, err
+		}
+	} else {
+		// The deletions count among the changes. There are none where there are conditions.
+		if found, sure, err = s.confirm(ctx, &tx.Reader, a); err != nil {
+			return nil, err
+		}
+		if err := distinctTargets(found); err != nil {
+			return nil, err
+		}
+		if err := tx.Reveal(ctx, a.staging); err != nil {
+			return nil, err
+		}
+	}
+	put := func(i int, w *write) (err error) {
+		if done, ok := sure.done(i); ok {
+			out[i] = done
+			s.touch(&touched, w.typ, done.Resource.ID, found.contents[i].rows)
+			return nil
+		}
+		id, match := found.id(i), found.match(i)
+		if match != nil || w.method != http.MethodPost {
+			if err := s.touchCurrent(ctx, &tx.Reader, &touched, w.typ, id); err != nil {
+				return err
+			}
+		}
+		if found.finds(i) {
+			out[i] = Written{Resource: match}
+			return nil
+		}
+		if err := s.target(ctx, tx, w, match); err != nil {
+			return err
+		}
+		c := found.contents[i]
+		if out[i], err = s.put(ctx, tx, w, id, c, at); err == nil {
+			s.touch(&touched, w.typ, id, c.rows)
+		}
+		return err
+	}
+	if err := s.eachPut(found.ws, func(i int, w *write) error {
+		if found.late[i] {
+			return nil
+		}
+		return put(i, w)
+	}); err != nil {
+		return nil, err
+	}
+	if err := s.putLate(ctx, &tx.Reader, found, put); err != nil {
+		return nil, err
+	}
+	if err := s.stillAlone(ctx, &tx.Reader, found, out); err != nil {
+		return nil, err
+	}
+	if err := s.requireTargets(ctx, tx, found, sure); err != nil {
+		return nil, err
+	}
+	if err := s.derive(ctx, tx, touched, out, at, sure); err != nil {
+		return nil, err
+	}
+	if then != nil {
+		if err := then(ctx, &tx.Reader); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// settle is what the writes come to inside the transaction, before the first of them.
+func (s *Service) settle(ctx context.Context, tx *store.Tx, guess *resolution) (*resolution, error) {
+	if !dependOnTheStore(guess.ws) {
+		return guess, nil
+	}
+	found, err := s.resolve(ctx, &tx.Reader, guess)
+	if err != nil {
+		return nil, err
+	}
+	if err := distinctTargets(found); err != nil {
+		return nil, err
+	}
+	return found, s.fill(found)
+}
+
 // distinctTargets refuses writes whose conditions have led to the same resource
-// (https://hl7.org/fhir/R4/http.html#trules); deleted are the results of the deletes.
-func distinctTargets(found *resolution, deleted []Written) error {
+// (https://hl7.org/fhir/R4/http.html#trules). What an unmet condition deletes, or a met one
+// does not create, is none.
+func distinctTargets(found *resolution) error {
 	seen := make(map[string]string, len(found.ws))
 	for i, w := range found.ws {
-		ref := w.ref()
-		switch {
-		case deleted[i].Resource != nil:
-			ref = deleted[i].Resource.Ref()
-		case found.match(i) != nil && w.method == http.MethodPost:
-			continue // nothing is written
-		case found.match(i) != nil:
-			ref = found.match(i).Ref()
-		case w.method == http.MethodDelete && w.condition != nil:
+		if found.finds(i) || isDelete(w) && w.condition != nil && found.match(i) == nil {
 			continue
 		}
+		ref := w.typ + "/" + found.id(i)
 		if first := seen[ref]; first != "" {
 			return fhir.Errorf(fhir.BadRequest, "duplicate", w.entry, "This entry is about the same resource as %s; a transaction may touch a resource once.", first)
 		}
@@ -180,7 +216,7 @@ func (s *Service) each(ws []*write, method string, do func(i int, w *write) erro
 			continue
 		}
 		if err := do(i, w); err != nil {
-			return inEntry(err, w.entry)
+			return w.placed(err)
 		}
 	}
 	return nil
@@ -198,18 +234,37 @@ func (s *Service) eachPut(ws []*write, do func(i int, w *write) error) error {
 
 func isDelete(w *write) bool { return w.method == http.MethodDelete }
 
-// stillAlone refuses conditional creates whose condition another entry's new resource
-// meets too: which of them should be there must not depend on the order of the entries,
-// and no later conditional create could tell them apart.
-func (s *Service) stillAlone(ctx context.Context, r *store.Reader, ws []*write, out []Written) error {
-	creates := map[string]int{}
-	for i, w := range ws {
-		if out[i].Created {
-			creates[w.typ]++
+// stillAlone refuses conditional writes that made a new resource where what another entry
+// wrote meets the condition too: which of them should be there must not depend on the order
+// of the entries, and no later conditional write could tell them apart.
+func (s *Service) stillAlone(ctx context.Context, r *store.Reader, found *resolution, out []Written) error {
+	last := map[string]int{} // the last write of each type, -1 for one of several
+	for i, w := range found.ws {
+		if !out[i].Changed || isDelete(w) {
+			continue
+		}
+		if _, another := last[w.typ]; another {
+			last[w.typ] = several
+		} else {
+			last[w.typ] = i
 		}
 	}
-	return s.each(ws, http.MethodPost, func(i int, w *write) error {
-		if w.condition == nil || !out[i].Created || creates[w.typ] < 2 {
+	var texts owners
+	return s.eachPut(found.ws, func(i int, w *write) error {
+		if w.condition == nil || !out[i].Created {
+			return nil
+		}
+		others := map[string]bool{}
+		for typ, k := range last {
+			others[typ] = k != i
+		}
+		if !looksAt(w.condition, others) {
+			return nil
+		}
+		if texts == nil {
+			texts = ownersOf(found)
+		}
+		if texts.onlyMayMeet(i, w.condition) {
 			return nil
 		}
 		_, err := find(ctx, r, w.condition)
@@ -217,9 +272,53 @@ func (s *Service) stillAlone(ctx context.Context, r *store.Reader, ws []*write, 
 	})
 }
 
+// owners tells which write of a group holds a text that a condition may look for, by type
+// and text: its position, or several.
+type owners map[[2]string]int
+
+const several = -1
+
+func ownersOf(found *resolution) owners {
+	o := owners{}
+	for i, c := range found.contents {
+		if c == nil {
+			continue
+		}
+		typ := found.ws[i].typ
+		add := func(text string) {
+			key := [2]string{typ, text}
+			if first, ok := o[key]; ok && first != i {
+				o[key] = several
+			} else {
+				o[key] = i
+			}
+		}
+		add(found.ws[i].id)
+		for k := range c.rows {
+			add(c.rows[k].Value)
+		}
+	}
+	return o
+}
+
+// onlyMayMeet reports whether of the resources that the group writes none but the i-th can
+// meet the condition. If it reports false, they may or may not.
+func (o owners) onlyMayMeet(i int, condition *search.Query) bool {
+	for k := range condition.Clauses {
+		texts, only := store.Sought(&condition.Clauses[k])
+		if only && !slices.ContainsFunc(texts, func(text string) bool {
+			owner, ok := o[[2]string{condition.Type, text}]
+			return ok && owner != i
+		}) {
+			return true
+		}
+	}
+	return false
+}
+
 // requireTargets refuses references to resources that this server does not hold, where
 // the reference policy asks for it.
-func (s *Service) requireTargets(ctx context.Context, tx *store.Tx, found *resolution) error {
+func (s *Service) requireTargets(ctx context.Context, tx *store.Tx, found *resolution, sure sure) error {
 	if !s.mustExist {
 		return nil
 	}
@@ -230,13 +329,13 @@ func (s *Service) requireTargets(ctx context.Context, tx *store.Tx, found *resol
 		}
 		for _, l := range c.local {
 			key := l.typ + "/" + l.id
-			if _, served := fhir.Served(l.typ); !served || known[key] {
+			if _, served := fhir.Served(l.typ); !served || known[key] || sure.exists(key) {
 				continue
 			}
 			r, err := tx.Get(ctx, l.typ, l.id)
 			switch {
 			case fhir.KindOf(err) == fhir.NotFound && err != nil, err == nil && r.Deleted:
-				return inEntry(fhir.Errorf(fhir.Unprocessable, "not-found", l.place, "The %s that this refers to is not on this server.", l.typ), found.ws[i].entry)
+				return found.ws[i].placed(fhir.Errorf(fhir.Unprocessable, "not-found", l.place, "The %s that this refers to is not on this server.", l.typ))
 			case err != nil:
 				return err
 			}

@@ -14,7 +14,7 @@ func (s *Service) Delete(ctx context.Context, p Principal, typ, id string, when 
 	var out Written
 	err := s.interact(ctx, p, interaction{"delete", typ, id}, func(ctx context.Context) (err error) {
 		if !fhir.ValidID(id) {
-			return nil
+			return when.hold(nil)
 		}
 		out, err = s.commitOne(ctx, &write{method: http.MethodDelete, typ: typ, id: id, when: when})
 		return err

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"aftercare/fhir"
@@ -11,23 +12,29 @@ import (
 	"aftercare/service/store"
 )
 
-// patients are the ids of the patients that a transaction concerns, in order of first
-// mention.
-type patients []string
+// patients are those that a transaction concerns.
+type patients struct {
+	ids []string // in order of first mention
+	// named tells of each whether it is concerned through a resource that derivations
+	// read, and not only through the Patient resource.
+	named map[string]bool
+}
 
-func (p *patients) add(id string) {
-	for _, known := range *p {
-		if known == id {
-			return
-		}
+func (p *patients) add(id string, named bool) {
+	was, known := p.named[id]
+	if !known {
+		p.ids = append(p.ids, id)
 	}
-	*p = append(*p, id)
+	if p.named == nil {
+		p.named = map[string]bool{}
+	}
+	p.named[id] = was || named
 }
 
 // touch notes the patients of a resource, if derivations read resources of its type.
 func (s *Service) touch(p *patients, typ, id string, rows []search.Row) {
 	if typ == careplan.SubjectType {
-		p.add(id)
+		p.add(id, false)
 		return
 	}
 	if !s.protocols.Reads(typ) {
@@ -35,7 +42,7 @@ func (s *Service) touch(p *patients, typ, id string, rows []search.Row) {
 	}
 	for _, row := range rows {
 		if row.Param.Code == patientParameter && row.System == careplan.SubjectType {
-			p.add(row.Value)
+			p.add(row.Value, true)
 		}
 	}
 }
@@ -46,11 +53,11 @@ const patientParameter = "patient"
 
 // touchCurrent notes the patients of the version that is about to be replaced: a resource
 // may move from one patient to another.
-func (s *Service) touchCurrent(ctx context.Context, tx *store.Tx, p *patients, typ, id string) error {
+func (s *Service) touchCurrent(ctx context.Context, r *store.Reader, p *patients, typ, id string) error {
 	if typ != careplan.SubjectType && !s.protocols.Reads(typ) {
 		return nil
 	}
-	current, err := tx.Get(ctx, typ, id)
+	current, err := r.Get(ctx, typ, id)
 	if err != nil {
 		if fhir.KindOf(err) == fhir.NotFound {
 			return nil
@@ -75,9 +82,17 @@ func (s *Service) touchCurrent(ctx context.Context, tx *store.Tx, p *patients, t
 // derive applies the protocols to each patient and stores what has changed. A derivation
 // is a function of everything stored for the patient, so it does not matter in which order
 // resources arrive, or how often. The notices go to the writes that they concern.
-func (s *Service) derive(ctx context.Context, tx *store.Tx, touched patients, out []Written, at time.Time) error {
-	for _, id := range touched {
-		c, err := s.patientCase(ctx, tx, id, at)
+func (s *Service) derive(ctx context.Context, tx *store.Tx, touched patients, out []Written, at time.Time, sure sure) error {
+	places := map[string]int{}
+	for _, id := range touched.ids {
+		if ahead, ok := sure.derived(id); ok {
+			tell(ahead.notices, out, places)
+			continue
+		}
+		if !touched.named[id] && sure.quiet(id) {
+			continue
+		}
+		c, err := s.patientCase(ctx, &tx.Reader, id, at)
 		if err != nil {
 			return err
 		}
@@ -91,21 +106,54 @@ func (s *Service) derive(ctx context.Context, tx *store.Tx, touched patients, ou
 		if err := s.storePrescribed(ctx, tx, c, result.Resources, at); err != nil {
 			return err
 		}
-		for _, notice := range result.Notices {
-			for i := range out {
-				if r := out[i].Resource; r != nil && r.Ref() == notice.Procedure {
-					out[i].Issues = append(out[i].Issues, notice.Issue)
-				}
-			}
-		}
+		tell(result.Notices, out, places)
 	}
 	return nil
 }
 
+// tell gives notices to the writes that they concern. places are the positions of the writes
+// by resource, filled in when they are needed first.
+func tell(notices []careplan.Notice, out []Written, places map[string]int) {
+	if len(notices) > 0 && len(places) == 0 {
+		for i := range out {
+			if r := out[i].Resource; r != nil {
+				places[r.Ref()] = i
+			}
+		}
+	}
+	for _, notice := range notices {
+		if i, ok := places[notice.Procedure]; ok {
+			out[i].Issues = append(out[i].Issues, notice.Issue)
+		}
+	}
+}
+
+// involved reports whether anything that derivations read or write names the patient.
+func (s *Service) involved(ctx context.Context, r *store.Reader, id string) (bool, error) {
+	return r.Named(ctx, s.ofCases, careplan.SubjectType, id)
+}
+
+// caseParameters are the search parameters that tie what derivations read and write to its
+// patient.
+func (s *Service) caseParameters() []*search.Parameter {
+	types := slices.Clone(s.protocols.Inputs())
+	for _, o := range s.protocols.Outputs() {
+		types = append(types, o.Type)
+	}
+	slices.Sort(types)
+	var out []*search.Parameter
+	for _, typ := range slices.Compact(types) {
+		if p, ok := s.registry.Lookup(typ, patientParameter); ok {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // patientCase gathers all that a derivation reads.
-func (s *Service) patientCase(ctx context.Context, tx *store.Tx, id string, at time.Time) (careplan.Case, error) {
+func (s *Service) patientCase(ctx context.Context, r *store.Reader, id string, at time.Time) (careplan.Case, error) {
 	c := careplan.Case{Base: s.baseURL, Subject: careplan.SubjectType + "/" + id, At: at}
-	patient, err := tx.Get(ctx, careplan.SubjectType, id)
+	patient, err := r.Get(ctx, careplan.SubjectType, id)
 	switch {
 	case err == nil && !patient.Deleted:
 		source, err := asSource(patient)
@@ -116,13 +164,16 @@ func (s *Service) patientCase(ctx context.Context, tx *store.Tx, id string, at t
 	case err != nil && fhir.KindOf(err) != fhir.NotFound:
 		return c, err
 	}
+	if involved, err := s.involved(ctx, r, id); err != nil || !involved {
+		return c, err
+	}
 	for _, typ := range s.protocols.Inputs() {
-		if c.Inputs, err = s.ofPatient(ctx, tx, c.Inputs, typ, id, ""); err != nil {
+		if c.Inputs, err = s.ofPatient(ctx, r, c.Inputs, typ, id, ""); err != nil {
 			return c, err
 		}
 	}
 	for _, o := range s.protocols.Outputs() {
-		if c.Existing, err = s.ofPatient(ctx, tx, c.Existing, o.Type, id, o.IdentifierSystem); err != nil {
+		if c.Existing, err = s.ofPatient(ctx, r, c.Existing, o.Type, id, o.IdentifierSystem); err != nil {
 			return c, err
 		}
 	}
@@ -131,7 +182,7 @@ func (s *Service) patientCase(ctx context.Context, tx *store.Tx, id string, at t
 
 // ofPatient appends the patient's resources of a type; with a system, only those that
 // carry an identifier of it.
-func (s *Service) ofPatient(ctx context.Context, tx *store.Tx, into []careplan.Source, typ, id, system string) ([]careplan.Source, error) {
+func (s *Service) ofPatient(ctx context.Context, r *store.Reader, into []careplan.Source, typ, id, system string) ([]careplan.Source, error) {
 	param, ok := s.registry.Lookup(typ, patientParameter)
 	if !ok {
 		return into, nil
@@ -147,12 +198,12 @@ func (s *Service) ofPatient(ctx context.Context, tx *store.Tx, into []careplan.S
 		q.Clauses = append(q.Clauses, search.Clause{Param: identifier, Values: []search.Value{{System: system}}})
 	}
 	for {
-		page, err := tx.Search(ctx, q)
+		page, err := r.Search(ctx, q)
 		if err != nil {
 			return into, err
 		}
-		for _, r := range page.Resources {
-			source, err := asSource(r)
+		for _, found := range page.Resources {
+			source, err := asSource(found)
 			if err != nil {
 				return into, err
 			}
@@ -170,30 +221,46 @@ func asSource(r *fhir.Resource) (careplan.Source, error) {
 	return careplan.Source{Type: r.Type, ID: r.ID, Version: r.Version, Node: n}, err
 }
 
-// storePrescribed stores what differs from what is there, and one Provenance for it.
-func (s *Service) storePrescribed(ctx context.Context, tx *store.Tx, c careplan.Case, prescribed []careplan.Prescribed, at time.Time) error {
+// outcome is a prescribed resource that differs from what is there.
+type outcome struct {
+	careplan.Prescribed
+	node  *fhir.Node
+	draft *fhir.Draft
+	isNew bool // none with its id is among those that exist
+}
+
+func outcomes(c careplan.Case, prescribed []careplan.Prescribed) ([]outcome, error) {
 	existing := make(map[string]*fhir.Draft, len(c.Existing))
 	for _, e := range c.Existing {
 		existing[e.Type+"/"+e.ID] = fhir.NewDraft(e.Node)
 	}
-	var record provenance
+	var out []outcome
 	for _, p := range prescribed {
 		n, err := fhir.Parse(p.Body)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		draft := fhir.NewDraft(n)
-		if was := existing[p.Type+"/"+p.ID]; was != nil && was.Same(draft) {
-			continue
+		draft, was := fhir.NewDraft(n), existing[p.Type+"/"+p.ID]
+		if was == nil || !was.Same(draft) {
+			out = append(out, outcome{p, n, draft, was == nil})
 		}
-		stored, err := s.putDerived(ctx, tx, n, draft, p.ID, at)
+	}
+	return out, nil
+}
+
+// storePrescribed stores what differs from what is there, and one Provenance for it.
+func (s *Service) storePrescribed(ctx context.Context, tx *store.Tx, c careplan.Case, prescribed []careplan.Prescribed, at time.Time) error {
+	differ, err := outcomes(c, prescribed)
+	if err != nil || len(differ) == 0 {
+		return err
+	}
+	var record provenance
+	for _, o := range differ {
+		stored, err := s.putDerived(ctx, tx, o.node, o.draft, o.ID, at)
 		if err != nil {
 			return err
 		}
-		record.add(stored, p)
-	}
-	if len(record.targets) == 0 {
-		return nil
+		record.add(stored, o.Prescribed)
 	}
 	n, err := fhir.Parse(record.body(at))
 	if err != nil {

@@ -16,7 +16,9 @@ import (
 // everything is Patient/$everything
 // (https://hl7.org/fhir/R4/patient-operation-everything.html): the patient, the resources
 // of the record, then what these refer to that is no patient's data. Every resource comes
-// once over all pages, and nothing that is another patient's.
+// once over all pages, and nothing that is another patient's. The patient comes however old
+// it is, also with _since: the operation's page asks for at least that. _count=0 asks for the
+// number of resources in the record alone.
 func (s *Service) everything(in *invocation) (answering, error) {
 	asked, err := s.readEverything(in)
 	if err != nil {
@@ -80,17 +82,32 @@ func (s *Service) readEverything(in *invocation) (*everythingQuery, error) {
 	if err := e.readTypes(in); err != nil {
 		return nil, err
 	}
-	if e.count, err = in.whole("_count", maxCount); err != nil {
+	if err := e.readCount(in); err != nil {
 		return nil, err
-	}
-	e.count = min(e.count, maxCount)
-	if a, _ := in.one("_count"); a != nil {
-		e.apply("_count", strconv.Itoa(e.count))
 	}
 	if e.cursor, _, err = in.text("_cursor"); err != nil {
 		return nil, err
 	}
 	return e, nil
+}
+
+func (e *everythingQuery) readCount(in *invocation) error {
+	text, a, err := in.text("_count")
+	switch {
+	case err != nil:
+		return err
+	case text == "0":
+		e.count = 0
+	default:
+		if e.count, err = in.whole("_count", maxCount); err != nil {
+			return err
+		}
+	}
+	e.count = min(e.count, maxCount)
+	if a != nil {
+		e.apply("_count", strconv.Itoa(e.count))
+	}
+	return nil
 }
 
 func (e *everythingQuery) apply(name, value string) {
@@ -169,8 +186,17 @@ func (e *everythingQuery) page(ctx context.Context, r *store.Reader, patient *fh
 	if e.cursor != "" {
 		var err error
 		if position, err = e.s.store.Unseal(e.cursor, e.question()); err != nil {
+			return nil, at(err, "http._cursor")
+		}
+	}
+	if e.count == 0 {
+		total, err := e.total(ctx, r)
+		if err != nil {
 			return nil, err
 		}
+		body := newBundle("searchset", total)
+		body.link("self", e.s.link("Patient/"+e.id+"/$everything", e.applied, ""))
+		return body.bytes(), nil
 	}
 	// The entries are written before it is known whether there is a next page.
 	e.bundle, e.left = &bundle{}, e.count
@@ -188,6 +214,49 @@ func (e *everythingQuery) page(ctx context.Context, r *store.Reader, patient *fh
 		body.link("next", e.s.link(path, e.applied, e.s.store.Seal(next, e.question())))
 	}
 	return body.append(e.bundle).bytes(), nil
+}
+
+// total is the number of resources in the record, without what these refer to.
+func (e *everythingQuery) total(ctx context.Context, r *store.Reader) (int64, error) {
+	n := int64(0)
+	if e.wants("Patient") {
+		n++
+	}
+	err := e.walk(ctx, r, e.since, e.wants, func(*fhir.Resource, *fhir.Node) { n++ })
+	return n, err
+}
+
+// walk calls visit with each resource of the record, but for the patient, that is of a type
+// that takes says yes to and has changed since a time.
+func (e *everythingQuery) walk(ctx context.Context, r *store.Reader, since time.Time, takes func(typ string) bool, visit func(*fhir.Resource, *fhir.Node)) error {
+	segments, err := e.plan(since)
+	if err != nil {
+		return err
+	}
+	for i := range segments {
+		g := &segments[i]
+		if !takes(g.typ.name) {
+			continue
+		}
+		q := &search.Query{Type: g.typ.name, Clauses: g.clauses, Count: maxCount}
+		for more := true; more; more = q.Cursor != "" {
+			page, err := r.Search(ctx, q)
+			if err != nil {
+				return err
+			}
+			for _, res := range page.Resources {
+				m, err := e.member(g, res)
+				if err != nil {
+					return err
+				}
+				if m != nil {
+					visit(res, m)
+				}
+			}
+			q.Cursor = page.Next
+		}
+	}
+	return nil
 }
 
 // append takes over the entries of o, which has no links.

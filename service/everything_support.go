@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"aftercare/fhir"
-	"aftercare/fhir/search"
 	"aftercare/fhir/validate"
 	"aftercare/service/store"
 )
@@ -109,37 +108,12 @@ func (e *everythingQuery) refer(refs map[string]bool, res *fhir.Resource, n *fhi
 
 // scan reads the record, of all types and of any age, for its references.
 func (e *everythingQuery) scan(ctx context.Context, r *store.Reader) (map[string]bool, error) {
-	segments, err := e.plan(time.Time{})
-	if err != nil {
-		return nil, err
-	}
 	withheld := e.withheld // it is told on the page that leaves something out
 	defer func() { e.withheld = withheld }()
 	refs := map[string]bool{}
-	for i := range segments {
-		g := &segments[i]
-		if !e.s.mayRead(e.principal, g.typ.name) {
-			continue
-		}
-		q := &search.Query{Type: g.typ.name, Clauses: g.clauses, Count: maxCount}
-		for more := true; more; more = q.Cursor != "" {
-			page, err := r.Search(ctx, q)
-			if err != nil {
-				return nil, err
-			}
-			for _, res := range page.Resources {
-				n, err := e.member(g, res)
-				if err != nil {
-					return nil, err
-				}
-				if n != nil {
-					e.refer(refs, res, n)
-				}
-			}
-			q.Cursor = page.Next
-		}
-	}
-	return refs, nil
+	mayRead := func(typ string) bool { return e.s.mayRead(e.principal, typ) }
+	err := e.walk(ctx, r, time.Time{}, mayRead, func(res *fhir.Resource, n *fhir.Node) { e.refer(refs, res, n) })
+	return refs, err
 }
 
 // localTarget is the resource of this server that a link leads to. Of the URLs that are

@@ -18,16 +18,16 @@ import (
 // a prefix such as ge if wanted, and may be repeated: it asks for the versions that were
 // current at some point of the time that all of them allow.
 func (s *Service) History(ctx context.Context, p Principal, typ, id string, pairs []search.Pair) ([]byte, error) {
-	code, path := "history-instance", typ+"/"+id+"/_history"
+	code := "history-instance"
 	switch {
 	case typ == "":
-		code, path = "history-system", "_history"
+		code = "history-system"
 	case id == "":
-		code, path = "history-type", typ+"/_history"
+		code = "history-type"
 	}
 	var out []byte
 	err := s.interact(ctx, p, interaction{code, typ, id}, func(ctx context.Context) error {
-		read, err := s.readHistory(typ, id, path, pairs)
+		read, err := s.readHistory(typ, id, pairs)
 		if err != nil {
 			return err
 		}
@@ -41,7 +41,7 @@ func (s *Service) History(ctx context.Context, p Principal, typ, id string, pair
 
 // readHistory reads the parameters of a history, and gives what is left to do on one state
 // of the store.
-func (s *Service) readHistory(typ, id, path string, pairs []search.Pair) (func(context.Context, *store.Reader) ([]byte, error), error) {
+func (s *Service) readHistory(typ, id string, pairs []search.Pair) (func(context.Context, *store.Reader) ([]byte, error), error) {
 	q := store.HistoryQuery{Type: typ, ID: id, Count: defaultCount, Total: id != ""}
 	applied, err := s.historyParameters(&q, pairs)
 	if err != nil {
@@ -49,8 +49,18 @@ func (s *Service) readHistory(typ, id, path string, pairs []search.Pair) (func(c
 	}
 	return func(ctx context.Context, r *store.Reader) ([]byte, error) {
 		page, err := r.History(ctx, q)
-		if err != nil {
+		switch {
+		case err != nil && fhir.KindOf(err) == fhir.BadRequest: // nothing else is left to refuse
+			return nil, at(err, "http._cursor")
+		case err != nil:
 			return nil, err
+		}
+		path := "_history"
+		switch {
+		case id != "":
+			path = typ + "/" + id + "/_history"
+		case typ != "":
+			path = typ + "/_history"
 		}
 		b := newBundle("history", page.Total)
 		b.link("self", s.link(path, applied, ""))
@@ -66,7 +76,7 @@ func (s *Service) readHistory(typ, id, path string, pairs []search.Pair) (func(c
 
 func (s *Service) historyParameters(q *store.HistoryQuery, pairs []search.Pair) (applied []search.Pair, err error) {
 	once := map[string]bool{"_at": true}
-	for _, pair := range pairs {
+	for i, pair := range pairs {
 		if once[pair.Name] && pair.Name != "_at" {
 			return nil, fhir.Errorf(fhir.BadRequest, "value", "http."+pair.Name, "%s is given more than once.", pair.Name)
 		}
@@ -75,14 +85,14 @@ func (s *Service) historyParameters(q *store.HistoryQuery, pairs []search.Pair) 
 		case "_count":
 			n, err := strconv.Atoi(pair.Value)
 			if err != nil || n < 0 {
-				return nil, fhir.Errorf(fhir.BadRequest, "value", "", "_count must be a whole number, 0 or more.")
+				return nil, fhir.Errorf(fhir.BadRequest, "value", "http._count", "_count must be a whole number, 0 or more.")
 			}
 			q.Count = min(n, maxCount)
 			applied = append(applied, search.Pair{Name: "_count", Value: strconv.Itoa(q.Count)})
 		case "_since":
 			m, err := fhir.ParseMoment(strings.Replace(pair.Value, " ", "+", 1), s.zone)
 			if err != nil {
-				return nil, fhir.Errorf(fhir.BadRequest, "value", "", "_since must be an instant such as 2026-03-02T09:30:00Z.")
+				return nil, fhir.Errorf(fhir.BadRequest, "value", "http._since", "_since must be an instant such as 2026-03-02T09:30:00Z.")
 			}
 			q.Since = m.Low
 			applied = append(applied, pair)
@@ -96,7 +106,7 @@ func (s *Service) historyParameters(q *store.HistoryQuery, pairs []search.Pair) 
 		case "_format", "_pretty":
 			applied = append(applied, pair)
 		default:
-			return nil, fhir.Errorf(fhir.BadRequest, "not-supported", "", "A history takes the parameters _since, _at and _count, and no other.")
+			return nil, fhir.Errorf(fhir.BadRequest, "not-supported", placeOf(pair.Name, i), "A history takes the parameters _since, _at and _count, and no other.")
 		}
 	}
 	switch {

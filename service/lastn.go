@@ -15,7 +15,8 @@ import (
 // lastN is Observation/$lastn
 // (https://hl7.org/fhir/R4/observation-operation-lastn.html): of the observations that
 // meet the search parameters the newest max of each code, the newest first. Observations
-// that tie with the last of them come too.
+// that tie with the last of them come too. One that tells of no measurement is not given,
+// nor does it hide an older one, unless the query itself asks by status.
 func (s *Service) lastN(in *invocation) (answering, error) {
 	most, err := in.whole("max", 1)
 	if err != nil {
@@ -48,6 +49,7 @@ func (s *Service) lastN(in *invocation) (answering, error) {
 // newestOf are the newest observations of each code among those that a query finds.
 func (s *Service) newestOf(ctx context.Context, r *store.Reader, q search.Query, most int) ([]dated, error) {
 	groups := newCodeGroups(most)
+	byStatus := slices.ContainsFunc(q.Clauses, func(c search.Clause) bool { return c.Param.Code == "status" })
 	for more := true; more; more = q.Cursor != "" {
 		page, err := r.Search(ctx, &q)
 		if err != nil {
@@ -58,11 +60,21 @@ func (s *Service) newestOf(ctx context.Context, r *store.Reader, q search.Query,
 			if err != nil {
 				return nil, err
 			}
-			groups.add(codeKeys(n, res.ID), dated{res, s.effective(n)})
+			if byStatus || measures(n) {
+				groups.add(codeKeys(n, res.ID), dated{res, s.effective(n)})
+			}
 		}
 		q.Cursor = page.Next
 	}
 	return groups.all(), nil
+}
+
+// measures reports whether an observation tells of a measurement: one that was entered in
+// error does not, and a cancelled one was not completed
+// (https://hl7.org/fhir/R4/valueset-observation-status.html). $lastn and $stats go by it.
+func measures(n *fhir.Node) bool {
+	status := n.Str("status")
+	return status != "entered-in-error" && status != "cancelled"
 }
 
 // lastNQuery makes a search of all parameters but max.

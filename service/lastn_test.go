@@ -85,14 +85,19 @@ func TestLastNTakesSearchParameters(t *testing.T) {
 	s.keep(t, `{"resourceType":"Patient","id":"p","identifier":[{"system":"http://x.example/id","value":"1"}]}`,
 		coded("a1", "a", "2026-01-01"), coded("a2", "a", "2026-02-01"), coded("b1", "b", "2026-02-01"),
 		strings.Replace(coded("wrong", "a", "2026-03-01"), "final", "entered-in-error", 1),
+		strings.Replace(coded("cancelled", "a", "2026-03-02"), "final", "cancelled", 1),
 		strings.Replace(coded("other", "a", "2026-03-01"), "Patient/p", "Patient/q", 1))
 	for query, want := range map[string]string{
-		"patient=p&code=a":                           "wrong",
-		"patient=p&code=a&status=final":              "a2",
-		"patient=p&category=vital&date=lt2026-02-01": "a1",
+		"patient=p&code=a":                                                         "a2",
+		"patient=p&code=a&max=9":                                                   "a2 a1",
+		"patient=p&code=a&status=entered-in-error":                                 "wrong",
+		"patient=p&code=a&status=cancelled,final":                                  "cancelled",
+		"patient=p&code=a&status:missing=false":                                    "cancelled",
+		"patient=p&code=a&status=final":                                            "a2",
+		"patient=p&category=vital&date=lt2026-02-01":                               "a1",
 		"subject:Patient.identifier=http://x.example/id|1&code=http://x.example|b": "b1",
 		"patient=p&combo-code=http://x.example|a&status=final&max=5":               "a2 a1",
-		"patient=nobody&code=a": "",
+		"patient=nobody&code=a":                                                    "",
 	} {
 		var got []string
 		for _, ref := range refs(s.ask(t, "Observation/$lastn?"+query, "")) {

@@ -22,6 +22,9 @@ type Operation struct {
 	// [base]/$name, [base]/Type/$name, [base]/Type/id/$name and
 	// [base]/Type/id/_history/version/$name.
 	OnSystem, OnType, OnInstance, OnVersion bool
+	// Limits tells what of the operation is not offered; "" where all is. It stands in the
+	// CapabilityStatement.
+	Limits string
 	// Changes tells that it changes what is stored, so that it takes POST alone; the
 	// others take GET too.
 	Changes bool
@@ -54,10 +57,12 @@ var operations = []Operation{
 	{
 		Name: "stats", Definition: "http://hl7.org/fhir/OperationDefinition/Observation-stats",
 		Types: []string{"Observation"}, OnType: true, read: (*Service).stats,
+		Limits: "The statistic regression is refused.",
 	},
 	{
 		Name: "document", Definition: "http://hl7.org/fhir/OperationDefinition/Composition-document",
 		Types: []string{"Composition"}, OnType: true, OnInstance: true, read: (*Service).document,
+		Limits: "Documents are not kept: persist=true is refused. So is graph, and a Composition on another server.",
 	},
 	{
 		Name: "meta", Definition: "http://hl7.org/fhir/OperationDefinition/Resource-meta",

@@ -133,7 +133,7 @@ func TestOperationsAreRefused(t *testing.T) {
 		{"everything: end before start", "Patient/p/$everything?start=2026-02-02&end=2026-02-01", "", fhir.BadRequest, "value", "http.end"},
 		{"everything: start twice", "Patient/p/$everything?start=2026&start=2025", "", fhir.BadRequest, "invalid", "http.start"},
 		{"everything: bad _since", "Patient/p/$everything?_since=yesterday", "", fhir.BadRequest, "value", "http._since"},
-		{"everything: _count of 0", "Patient/p/$everything?_count=0", "", fhir.BadRequest, "value", "http._count"},
+		{"everything: _count below 0", "Patient/p/$everything?_count=-1", "", fhir.BadRequest, "value", "http._count"},
 		{"everything: _count with a sign", "Patient/p/$everything?_count=%2B1", "", fhir.BadRequest, "value", "http._count"},
 		{"everything: type that is not served", "Patient/p/$everything?_type=Observation,Claim", "", fhir.BadRequest, "not-supported", "http._type"},
 		{"everything: type that is empty", "Patient/p/$everything?_type=Observation,", "", fhir.BadRequest, "not-supported", "http._type"},

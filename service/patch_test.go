@@ -39,6 +39,7 @@ func TestPatch(t *testing.T) {
 		kind    fhir.ErrorKind
 	}{
 		"stale":              {JSONPatch, `[]`, `W/"1"`, fhir.PreconditionFailed},
+		"stale and no fit":   {JSONPatch, `[{"op":"test","path":"/status","value":"x"}]`, `W/"1"`, fhir.PreconditionFailed},
 		"not JSON":           {JSONPatch, `[`, "", fhir.BadRequest},
 		"not Parameters":     {FHIRPathPatch, `{"resourceType":"Patient"}`, "", fhir.BadRequest},
 		"test fails":         {JSONPatch, `[{"op":"test","path":"/status","value":"x"}]`, "", fhir.Unprocessable},
@@ -162,6 +163,37 @@ func TestPatchesAtOnceAllSucceed(t *testing.T) {
 				t.Errorf("the last version is %+v %v", r, err)
 			}
 		})
+	}
+}
+
+// A write that fails makes those that share its commit run again, on what was there before
+// it: the version that a patch saw in the first run may come back with other content.
+func TestPatchesAreAppliedAnewWhereACommitIsUndone(t *testing.T) {
+	const each = 32
+	s := open(t)
+	s.keep(t, `{"resourceType":"Basic","id":"b","code":{"text":"x"},"identifier":[{"value":"first"}]}`)
+	var wg sync.WaitGroup
+	for i := range each {
+		patch := entryOf("", pathAddition(fmt.Sprintf("n%d", i)), "PATCH", "Basic/b", "")
+		wg.Go(func() {
+			if _, err := s.Process(ctx, Anonymous, bundleOf("transaction", patch), ""); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Go(func() {
+			_, err := s.Process(ctx, Anonymous, bundleOf("transaction", entryOf("", pathAddition("undone"), "PATCH", "Basic/b", ""), entryOf("", "", "GET", "Patient/nobody", "")), "")
+			refused(t, err, fhir.NotFound, "Bundle.entry[1]")
+		})
+	}
+	wg.Wait()
+	r, err := s.Read(ctx, Anonymous, "Basic", "b")
+	if err != nil || r.Version != each+1 || strings.Contains(string(r.Body), "undone") {
+		t.Fatalf("%+v %v", r, err)
+	}
+	for i := range each {
+		if !strings.Contains(string(r.Body), fmt.Sprintf(`"n%d"`, i)) {
+			t.Errorf("patch %d was lost", i)
+		}
 	}
 }
 
@@ -320,7 +352,7 @@ func TestTransactionOfSeveralPatches(t *testing.T) {
 		"one is of another version": {[]string{entryOf("", pathAddition("3"), "PATCH", "Basic/b", ""), entryOf("", pathAddition("3"), "PATCH", "Basic/c", `,"ifMatch":"W/\"2\""`)}, fhir.PreconditionFailed, "Bundle.entry[1]"},
 		"two of one resource":       {[]string{entryOf("", pathAddition("3"), "PATCH", "Basic/b", ""), entryOf("", pathAddition("4"), "PATCH", "Basic/b", "")}, fhir.BadRequest, "Bundle.entry[1]"},
 		"two lead to one resource":  {[]string{entryOf("", pathAddition("3"), "PATCH", "Basic/b", ""), entryOf("", pathAddition("4"), "PATCH", "Basic?identifier=1", "")}, fhir.BadRequest, "Bundle.entry[1]"},
-		"a patch and a deletion":    {[]string{entryOf("", pathAddition("3"), "PATCH", "Basic?identifier=1", ""), entryOf("", "", "DELETE", "Basic/b", "")}, fhir.NotFound, "Bundle.entry[0]"},
+		"a patch and a deletion":    {[]string{entryOf("", pathAddition("3"), "PATCH", "Basic?identifier=1", ""), entryOf("", "", "DELETE", "Basic/b", "")}, fhir.BadRequest, "Bundle.entry[1]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := s.Process(ctx, Anonymous, bundleOf("transaction", c.entries...), "")

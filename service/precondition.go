@@ -1,11 +1,13 @@
 package service
 
 import (
+	"context"
 	"strconv"
 	"strings"
 	"time"
 
 	"aftercare/fhir"
+	"aftercare/service/store"
 )
 
 // Preconditions are what the caller asks of the current version before anything is
@@ -46,6 +48,25 @@ func Unchanged(r *fhir.Resource, ifNoneMatch string, since time.Time) bool {
 		return names(ifNoneMatch, r.Version)
 	}
 	return !since.IsZero() && !r.LastUpdated.After(since)
+}
+
+// AloneInItsSecond reports whether no other version of a resource was stored in the same
+// second as r, which has been read as the current one: then Last-Modified, which has no
+// fraction of a second, can mean no other (RFC 9110 section 8.8.2). It is part of the read
+// that gave r.
+func (s *Service) AloneInItsSecond(ctx context.Context, r *fhir.Resource) (bool, error) {
+	if r.Version == 1 {
+		return true, nil
+	}
+	alone := false
+	err := s.store.View(ctx, func(ctx context.Context, reader *store.Reader) error {
+		before, err := reader.Version(ctx, r.Type, r.ID, r.Version-1)
+		if err == nil {
+			alone = before.LastUpdated.Unix() < r.LastUpdated.Unix()
+		}
+		return err
+	})
+	return alone, err
 }
 
 // names reports whether a list of ETags has that of a version. ETags are compared weakly

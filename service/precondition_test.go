@@ -1,6 +1,7 @@
 package service
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -218,5 +219,39 @@ func TestIfNoneMatchInBundles(t *testing.T) {
 	want := []string{"transaction 201 Created", "transaction " + failed, "transaction " + failed, "transaction " + failed, "batch " + failed, "batch " + failed}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestAloneInItsSecond(t *testing.T) {
+	now := time.Date(2026, 3, 2, 9, 30, 0, 100_000, time.UTC)
+	s := open(t, func(o *Options) { o.Now = func() time.Time { return now } })
+	for i, c := range []struct {
+		name string
+		wait time.Duration
+		gone bool
+		want bool
+	}{
+		{"the first version", 0, false, true},
+		{"another in the same second", 999 * time.Millisecond, false, false},
+		{"the first of the next second", time.Millisecond, false, true},
+		{"a deletion", 500 * time.Millisecond, true, false},
+		{"made again in the second of the deletion", time.Millisecond, false, false},
+		{"much later", time.Hour, false, true},
+		{"after the clock was put back", -time.Minute, false, false},
+	} {
+		now = now.Add(c.wait)
+		var w Written
+		var err error
+		if c.gone {
+			w, err = s.Delete(ctx, Anonymous, "Patient", "p", Preconditions{})
+		} else {
+			w, err = s.Update(ctx, Anonymous, "Patient", "p", fmt.Appendf(nil, `{"resourceType":"Patient","id":"p","birthDate":"%d"}`, 1950+i), Preconditions{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.AloneInItsSecond(ctx, w.Resource); err != nil || got != c.want {
+			t.Errorf("%s: %v %v", c.name, got, err)
+		}
 	}
 }

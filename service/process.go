@@ -34,16 +34,20 @@ func (s *Service) Process(ctx context.Context, p Principal, body []byte, prefer 
 			return fhir.Errorf(fhir.TooLarge, "too-long", "Bundle.entry", "A Bundle may have %d entries at most.", s.maxEntries)
 		}
 		// First the Bundle, then what is asked, then the resources.
-		issues := slices.DeleteFunc(s.validator.Resource(withoutResources(n), ""), func(i fhir.Issue) bool {
+		outline, entries := withoutResources(n), s.entries(n)
+		if kind == "batch" { // an entry's failure is its own affair
+			if err := s.failAlone(outline, entries); err != nil {
+				return err
+			}
+			s.failDependent(entries)
+			out = s.batch(ctx, p, entries, prefer)
+			return nil
+		}
+		issues := slices.DeleteFunc(s.validator.Resource(outline, ""), func(i fhir.Issue) bool {
 			return onlyResource(n, i) // the entry itself is asked for its request below
 		})
 		if len(issues) > 0 {
 			return &fhir.Error{Kind: fhir.BadRequest, Issues: issues}
-		}
-		entries := s.entries(n)
-		if kind == "batch" { // an entry's failure is its own affair
-			out = s.batch(ctx, p, entries, prefer)
-			return nil
 		}
 		for i := range entries {
 			if entries[i].err != nil {

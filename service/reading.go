@@ -10,10 +10,10 @@ import (
 )
 
 // readReading reads what is particular to a GET or HEAD entry of a Bundle.
-func (s *Service) readReading(r *request, item *fhir.Node) error {
-	if since := item.Str("request", "ifModifiedSince"); since != "" {
-		m, err := fhir.ParseMoment(since, s.zone)
-		if err != nil { // the Bundle is valid: cannot happen
+func (s *Service) readReading(r *request) error {
+	if r.ifModifiedSince != "" {
+		m, err := fhir.ParseMoment(r.ifModifiedSince, s.zone)
+		if err != nil {
 			return fhir.Errorf(fhir.BadRequest, "value", r.place+".request.ifModifiedSince", "ifModifiedSince must be an instant.")
 		}
 		r.since = m.Low
@@ -34,30 +34,54 @@ func (s *Service) readReading(r *request, item *fhir.Node) error {
 	return nil
 }
 
-// get answers a GET or HEAD entry inside a transaction.
-func (s *Service) get(ctx context.Context, r *store.Reader, q *request) (entry, error) {
+// reading is what is left to do of an entry that changes nothing, on one state of the store.
+// It may run more than once, since a transaction may.
+type reading func(ctx context.Context, r *store.Reader) (entry, error)
+
+// reading reads an entry of a transaction that changes nothing as far as that goes without
+// the store.
+func (s *Service) reading(p Principal, q *request) (reading, error) {
 	t := q.target
-	var res *fhir.Resource
-	var err error
-	switch q.code() {
-	case "read":
-		res, err = read(ctx, r, t.typ, t.id)
-	case "vread":
-		res, err = vread(ctx, r, t.typ, t.id, t.version)
+	switch code := q.code(); code {
+	case "read", "vread":
+		return func(ctx context.Context, r *store.Reader) (entry, error) {
+			res, err := read(ctx, r, t.typ, t.id)
+			if code == "vread" {
+				res, err = vread(ctx, r, t.typ, t.id, t.version)
+			}
+			if err != nil {
+				return entry{}, err
+			}
+			return s.readEntry(q, res)
+		}, nil
 	case "search-type":
 		parsed, part, issues, err := s.query(t.typ, t.pairs, false)
 		if err != nil {
-			return entry{}, at(err, q.place+".request.url")
+			return nil, at(err, q.place+".request.url")
 		}
-		body, err := s.searchset(ctx, r, parsed, part, issues)
-		return q.bundleEntry(body), err
+		return func(ctx context.Context, r *store.Reader) (entry, error) {
+			body, err := s.searchset(ctx, r, parsed, part, issues)
+			return q.bundleEntry(body), err
+		}, nil
+	case "operation":
+		c, err := s.prepare(p, q.call())
+		if err != nil {
+			return nil, at(err, q.place+".request.url")
+		}
+		return func(ctx context.Context, r *store.Reader) (entry, error) {
+			a, err := c.read(ctx, r)
+			return q.answerEntry(a), ofAnswer(err, q.place+".request.url")
+		}, nil
 	default:
-		return entry{}, fhir.Errorf(fhir.BadRequest, "not-supported", q.place+".request.url", "A GET entry of a transaction may read or search.")
+		history, err := s.readHistory(t.typ, t.id, t.pairs)
+		if err != nil {
+			return nil, at(err, q.place+".request.url")
+		}
+		return func(ctx context.Context, r *store.Reader) (entry, error) {
+			body, err := history(ctx, r)
+			return q.bundleEntry(body), err
+		}, nil
 	}
-	if err != nil {
-		return entry{}, err
-	}
-	return s.readEntry(q, res)
 }
 
 // Subset reads what a read asks of the resource: _summary and _elements; other parameters

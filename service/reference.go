@@ -27,31 +27,21 @@ func conditionalReference(l validate.Link) (typ, query string, ok bool) {
 
 // fill makes the contents that a resolution lacks ready for the store: references to other
 // entries and conditional references become "Type/id", and the index rows are extracted.
+//
+// A reference to a version means the entry with that fullUrl and that meta.versionId
+// (https://hl7.org/fhir/R4/bundle.html#references). Where the entry makes a new resource,
+// the reference becomes one to the version that is stored. Other references to versions
+// stay as they are: what an update replaces has versions of its own, here or elsewhere.
 func (s *Service) fill(found *resolution) error {
-	ids := make(map[string]string, len(found.ws)+len(found.references))
-	for conditional, ref := range found.references {
-		ids[conditional] = ref
-	}
-	inBundle := false
-	for i, w := range found.ws {
-		ref := w.ref()
-		if r := found.match(i); r != nil {
-			ref = r.Ref()
-		}
-		if w.entry != "" {
-			inBundle = true
-		}
-		if w.fullURL != "" {
-			ids[w.fullURL] = ref
-		}
-	}
+	found.ids = found.targets()
+	inBundle := slices.ContainsFunc(found.ws, func(w *write) bool { return w.entry != "" })
 	for i, w := range found.ws {
 		if w.node == nil || found.contents[i] != nil {
 			continue
 		}
-		c, err := s.content(w, ids, inBundle)
+		c, err := s.content(w, found.ids, inBundle)
 		if err != nil {
-			return inEntry(err, w.entry)
+			return w.placed(err)
 		}
 		found.contents[i] = c
 	}
@@ -68,6 +58,11 @@ func (s *Service) content(w *write, ids map[string]string, inBundle bool) (*cont
 		}
 	}
 	for _, l := range w.links {
+		if inBundle && l.Kind == validate.LinkNarrative && strings.Contains(l.Node.Text, "urn:uuid:") && slices.ContainsFunc(narrativeTargets(l.Node.Text), func(target string) bool {
+			return strings.HasPrefix(target, "urn:uuid:") && resolve(target) == ""
+		}) {
+			return nil, fhir.Errorf(fhir.BadRequest, "not-found", l.Expression, "No entry of the Bundle has the urn:uuid of a link in this narrative as its fullUrl.")
+		}
 		if l.Kind != validate.LinkReference {
 			continue
 		}
@@ -103,7 +98,7 @@ func resolveLink(w *write, link string, ids map[string]string) string {
 	if !strings.HasPrefix(w.fullURL, "http") {
 		return ""
 	}
-	if ref := fhir.ParseReference(link, ""); !ref.Local() || ref.Version != "" {
+	if !fhir.ParseReference(link, "").Local() {
 		return ""
 	}
 	root, isOurs := w.fullURL, false
@@ -120,16 +115,21 @@ func resolveLink(w *write, link string, ids map[string]string) string {
 }
 
 // rewrite replaces the links that resolve knows, in the text of the resource, and parses
-// the result. Without any it returns n itself.
+// the result. Without any it returns n itself. Elements of type uuid and oid stay: no other
+// value than a urn would be valid.
 func rewrite(n *fhir.Node, links []validate.Link, resolve func(string) string) (*fhir.Node, error) {
 	var out []byte
 	done := 0
 	for _, l := range links {
 		text := l.Node.Text
-		if l.Kind == validate.LinkNarrative {
+		switch l.Kind {
+		case validate.LinkUUID, validate.LinkOID:
+		case validate.LinkNarrative:
 			text = rewriteNarrative(text, resolve)
-		} else if to := resolve(text); to != "" {
-			text = to
+		default:
+			if to := resolve(text); to != "" {
+				text = to
+			}
 		}
 		if text == l.Node.Text {
 			continue
@@ -151,15 +151,28 @@ func rewrite(n *fhir.Node, links []validate.Link, resolve func(string) string) (
 
 var narrativeLink = regexp.MustCompile(`\b(?:href|src)\s*=\s*(?:"[^"]*"|'[^']*')`)
 
-// rewriteNarrative replaces links and image sources, <a href="…"> and <img src="…">.
+// rewriteNarrative replaces links and image sources, <a href="…"> and <img src="…">, up to
+// the fragment.
 func rewriteNarrative(div string, resolve func(string) string) string {
 	return narrativeLink.ReplaceAllStringFunc(div, func(attribute string) string {
 		start := strings.IndexAny(attribute, `"'`) + 1
-		if to := resolve(attribute[start : len(attribute)-1]); to != "" {
-			return attribute[:start] + to + attribute[len(attribute)-1:]
+		link := attribute[start : len(attribute)-1]
+		target, _, _ := strings.Cut(link, "#")
+		if to := resolve(target); to != "" {
+			return attribute[:start] + to + link[len(target):] + attribute[len(attribute)-1:]
 		}
 		return attribute
 	})
+}
+
+// narrativeTargets are the links and image sources of a narrative, without fragments.
+func narrativeTargets(div string) []string {
+	var out []string
+	rewriteNarrative(div, func(target string) string {
+		out = append(out, target)
+		return ""
+	})
+	return out
 }
 
 // at adds a place to an error that has none, or has that of a parameter in a URL
@@ -178,6 +191,49 @@ func at(err error, place string) error {
 		placed.Issues[i] = issue
 	}
 	return &placed
+}
+
+// ofAnswer places an error that tells of a resource in an operation's answer, which is not
+// what was sent: the place becomes a part of the text.
+func ofAnswer(err error, place string) error {
+	var e *fhir.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	placed := *e
+	placed.Issues = make([]fhir.Issue, len(e.Issues))
+	for i, issue := range e.Issues {
+		if len(issue.Expression) > 0 {
+			issue.Text += " (" + strings.Join(issue.Expression, ", ") + ")"
+		}
+		issue.Expression = []string{place}
+		placed.Issues[i] = issue
+	}
+	return &placed
+}
+
+// placed makes an error's places those of the Bundle entry that the write comes from. Where a
+// patch or an operation made the content, it is not what was sent: its place becomes a part
+// of the text.
+func (w *write) placed(err error) error {
+	var e *fhir.Error
+	if w.change == nil || w.entry == "" || !errors.As(err, &e) {
+		return inEntry(err, w.entry)
+	}
+	placed := *e
+	placed.Issues = slices.Clone(e.Issues)
+	for i, issue := range e.Issues {
+		if len(issue.Expression) == 0 || strings.HasPrefix(issue.Expression[0], "Parameters.") || strings.HasPrefix(issue.Expression[0], w.entry) {
+			continue
+		}
+		place := w.entry + ".resource"
+		if issue.Expression[0][0] == '[' { // in a JSON Patch
+			place += ".data"
+		}
+		placed.Issues[i].Text += " (" + strings.Join(issue.Expression, ", ") + ")"
+		placed.Issues[i].Expression = []string{place}
+	}
+	return inEntry(&placed, w.entry)
 }
 
 // inEntry makes an error's places those of a Bundle entry.

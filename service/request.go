@@ -3,12 +3,11 @@ package service
 import (
 	"fmt"
 	"net/http"
-	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"aftercare/fhir"
-	"aftercare/fhir/search"
 	"aftercare/fhir/subset"
 )
 
@@ -21,22 +20,17 @@ type request struct {
 	target      target
 	ifNoneExist string
 	when        Preconditions
-	resource    *fhir.Node
-	// since and subset are of a read: ifModifiedSince, and what of the resource is asked.
-	since  time.Time
+	// ifModifiedSince is as sent; since is the time that it is, where a read asks by it.
+	ifModifiedSince string
+	since           time.Time
+	resource        *fhir.Node
+	// subset is what of the resource a read asks.
 	subset subset.Subset
+	// operation is the one that is called, nil for an interaction.
+	operation *Operation
 	// err says why the request cannot be run: it fails a transaction, and in a batch
 	// this entry alone.
 	err error
-}
-
-// target is a URL below the base: Type, Type/id, Type/id/_history/version, or Type?query.
-type target struct {
-	typ, id, version string
-	history          bool
-	pairs            []search.Pair
-	query            bool
-	rawQuery         string
 }
 
 func (s *Service) entries(bundle *fhir.Node) []request {
@@ -44,12 +38,13 @@ func (s *Service) entries(bundle *fhir.Node) []request {
 	out := make([]request, len(items))
 	for i, item := range items {
 		r := request{
-			place:       fmt.Sprintf("Bundle.entry[%d]", i),
-			fullURL:     item.Str("fullUrl"),
-			method:      item.Str("request", "method"),
-			ifNoneExist: item.Str("request", "ifNoneExist"),
-			when:        Preconditions{IfMatch: item.Str("request", "ifMatch"), IfNoneMatch: item.Str("request", "ifNoneMatch")},
-			resource:    item.Get("resource"),
+			place:           fmt.Sprintf("Bundle.entry[%d]", i),
+			fullURL:         item.Str("fullUrl"),
+			method:          item.Str("request", "method"),
+			ifNoneExist:     item.Str("request", "ifNoneExist"),
+			when:            Preconditions{IfMatch: item.Str("request", "ifMatch"), IfNoneMatch: item.Str("request", "ifNoneMatch")},
+			ifModifiedSince: item.Str("request", "ifModifiedSince"),
+			resource:        item.Get("resource"),
 		}
 		r.err = s.readRequest(&r, item)
 		out[i] = r
@@ -64,64 +59,65 @@ func (s *Service) readRequest(r *request, item *fhir.Node) (err error) {
 	if r.target, err = s.parseTarget(item.Str("request", "url")); err != nil {
 		return at(err, r.place+".request.url")
 	}
-	if r.method == http.MethodPost && r.when != (Preconditions{}) {
-		return fhir.Errorf(fhir.BadRequest, "not-supported", r.place+".request", "A POST entry makes a new resource, so ifMatch and ifNoneMatch say nothing; ifNoneExist asks that there be none.")
+	for _, check := range []func() error{r.check, r.checkFullURL, r.checkFormat} {
+		if err := check(); err != nil {
+			return err
+		}
 	}
-	if err := r.check(); err != nil || !r.reads() {
-		return err
+	if !r.reads() {
+		return nil
 	}
-	return s.readReading(r, item)
+	return s.readReading(r)
 }
 
-func (s *Service) parseTarget(raw string) (target, error) {
-	bad := func() (target, error) {
-		return target{}, fhir.Errorf(fhir.BadRequest, "value", "", "request.url must be a URL below the base, such as Patient, Patient/123 or Observation?patient=123.")
+// checkFullURL refuses a fullUrl in the form of a REST address that is not that of the
+// resource (https://hl7.org/fhir/R4/bundle.html#bundle-unique).
+func (r *request) checkFullURL() error {
+	if r.operation != nil || r.reads() || !strings.HasPrefix(r.fullURL, "http") {
+		return nil
 	}
-	raw = strings.TrimPrefix(strings.TrimPrefix(raw, s.baseURL), "/")
-	path, query, hasQuery := strings.Cut(raw, "?")
-	var t target
-	if hasQuery {
-		var err error
-		if t.pairs, err = search.ParsePairs(query); err != nil {
-			return t, err
+	id := r.target.id
+	if id == "" && r.method != http.MethodPatch {
+		id = r.resource.Str("id")
+	}
+	part := strings.Split(r.fullURL, "/")
+	named := fhir.ParseReference(strings.Join(part[max(0, len(part)-2):], "/"), "")
+	if _, known := fhir.Served(named.Type); !known || id == "" || named.Type == r.target.typ && named.ID == id {
+		return nil
+	}
+	return fhir.Errorf(fhir.BadRequest, "value", r.place+".fullUrl", "The fullUrl names another resource than the one that this entry is about; leave it out, or give a urn:uuid.")
+}
+
+// checkFormat refuses an answer in another format than JSON, as it is refused outside of
+// Bundles.
+func (r *request) checkFormat() error {
+	if r.operation == nil && !r.reads() {
+		return nil
+	}
+	for _, p := range r.target.pairs {
+		if p.Name == "_format" && p.Value != "" && !fhir.IsJSONFormat(p.Value) {
+			return fhir.Errorf(fhir.NotAcceptable, "not-supported", r.place+".request.url", "The entries of a Bundle are answered in JSON, as the Bundle is; leave _format out.")
 		}
-		t.query, t.rawQuery = true, query
 	}
-	part := strings.Split(path, "/")
-	for i := range part {
-		decoded, err := url.PathUnescape(part[i])
-		if err != nil {
-			return bad()
-		}
-		part[i] = decoded
-	}
-	t.typ = part[0]
-	if _, ok := fhir.Served(t.typ); !ok {
-		return target{}, fhir.Errorf(fhir.NotFound, "not-supported", "", "request.url does not start with a resource type that this server serves.")
-	}
-	switch {
-	case len(part) == 1:
-	case len(part) == 2 && part[1] == "_history":
-		t.history = true
-	case len(part) == 2:
-		t.id = part[1]
-	case len(part) == 3 && part[2] == "_history":
-		t.id, t.history = part[1], true
-	case len(part) == 4 && part[2] == "_history":
-		t.id, t.version = part[1], part[3]
-	default:
-		return bad()
-	}
-	return t, nil
+	return nil
 }
 
 // check refuses a request whose parts do not fit together.
 func (r *request) check() error {
+	if r.ifNoneExist != "" && (r.method != http.MethodPost || r.target.operation != "") {
+		return fhir.Errorf(fhir.BadRequest, "not-supported", r.place+".request.ifNoneExist", "ifNoneExist is for a POST entry that makes a new resource; here it says nothing.")
+	}
+	if r.target.operation != "" {
+		return r.checkOperation()
+	}
 	instance := r.target.id != "" && r.target.version == "" && !r.target.history && !r.target.query
 	switch r.method {
 	case http.MethodPost:
 		if r.target.id != "" || r.target.history || r.target.query {
-			return fhir.Errorf(fhir.BadRequest, "value", r.place+".request.url", "A POST entry names a resource type alone.")
+			return fhir.Errorf(fhir.BadRequest, "value", r.place+".request.url", "A POST entry names a resource type alone, or an operation.")
+		}
+		if r.when != (Preconditions{}) {
+			return fhir.Errorf(fhir.BadRequest, "not-supported", r.place+".request", "A POST entry makes a new resource, so ifMatch and ifNoneMatch say nothing; ifNoneExist asks that there be none.")
 		}
 	case http.MethodPut, http.MethodPatch, http.MethodDelete:
 		if !instance && !r.conditional() {
@@ -141,16 +137,75 @@ func (r *request) check() error {
 	return nil
 }
 
-// conditional reports whether a query stands in for the id.
-func (r *request) conditional() bool {
-	return r.target.query && r.target.id == "" && !r.target.history && !r.reads()
+// checkOperation finds the operation that is called, and refuses a call whose parts do not
+// fit together (https://hl7.org/fhir/R4/operations.html#request).
+func (r *request) checkOperation() error {
+	call := r.call()
+	o, err := offered(&call)
+	if err != nil {
+		return at(err, r.place+".request.url")
+	}
+	r.operation = o
+	switch {
+	case r.method != http.MethodPost && r.method != http.MethodGet && r.method != http.MethodHead:
+		return fhir.Errorf(fhir.BadRequest, "not-supported", r.place+".request.method", "An operation is called by POST, GET or HEAD.")
+	case r.method != http.MethodPost && o.Changes:
+		return fhir.Errorf(fhir.NotAllowed, "not-supported", r.place+".request.method", "$%s changes what is stored, so it is called by POST alone.", o.Name)
+	case r.method == http.MethodPost && r.resource != nil && r.resource.Str("resourceType") != "Parameters":
+		return fhir.Errorf(fhir.BadRequest, "structure", r.place+".resource", "An operation takes its parameters in the URL or in a Parameters resource.")
+	case o.Changes:
+		return nil
+	}
+	for _, condition := range [...]struct{ name, value string }{
+		{"ifMatch", r.when.IfMatch}, {"ifNoneMatch", r.when.IfNoneMatch}, {"ifModifiedSince", r.ifModifiedSince},
+	} {
+		if condition.value != "" {
+			return fhir.Errorf(fhir.BadRequest, "not-supported", r.place+".request."+condition.name, "$%s is answered whatever %s says; leave it out.", o.Name, condition.name)
+		}
+	}
+	return nil
 }
 
-func (r *request) reads() bool { return r.method == http.MethodGet || r.method == http.MethodHead }
+// call is the call of an operation.
+func (r *request) call() OperationRequest {
+	t := r.target
+	q := OperationRequest{Name: t.operation, Type: t.typ, ID: t.id, Version: t.version, Pairs: t.pairs, When: r.when}
+	if r.method == http.MethodPost && r.resource != nil {
+		q.Body = r.resource.Raw
+	}
+	return q
+}
+
+// conditional reports whether a query stands in for the id.
+func (r *request) conditional() bool {
+	return r.target.query && r.target.id == "" && !r.target.history && r.operation == nil && !r.reads()
+}
+
+// reads reports whether the request changes nothing.
+func (r *request) reads() bool {
+	if r.operation != nil {
+		return !r.operation.Changes
+	}
+	return r.method == http.MethodGet || r.method == http.MethodHead
+}
+
+// writing is the order in which the methods that write take their turn, before all that
+// reads (https://hl7.org/fhir/R4/http.html#trules).
+var writing = []string{http.MethodDelete, http.MethodPost, http.MethodPut, http.MethodPatch}
+
+// turn is the request's place in that order.
+func (r *request) turn() int {
+	if r.reads() {
+		return len(writing)
+	}
+	return slices.Index(writing, r.method)
+}
 
 // code is the restful-interaction of an entry.
 func (r *request) code() string {
 	switch {
+	case r.operation != nil:
+		return "operation"
 	case r.method == http.MethodPost:
 		return "create"
 	case r.method == http.MethodPut:
@@ -159,6 +214,8 @@ func (r *request) code() string {
 		return "patch"
 	case r.method == http.MethodDelete:
 		return "delete"
+	case r.target.history && r.target.typ == "":
+		return "history-system"
 	case r.target.history && r.target.id == "":
 		return "history-type"
 	case r.target.history:

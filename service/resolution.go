@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"aftercare/fhir"
+	"aftercare/fhir/search"
 	"aftercare/fhir/validate"
 	"aftercare/service/store"
 )
@@ -20,9 +21,13 @@ type resolution struct {
 	matched map[int]*fhir.Resource
 	// references maps a conditional reference, "Patient?identifier=…", to "Patient/id".
 	references map[string]string
-	// late are the positions of writes with a conditional reference that nothing stored
-	// meets, but that something may which the same transaction writes.
+	// queries are the conditions of those and of the late ones, parsed, by the same text.
+	queries map[string]*search.Query
+	// late are the positions of writes with a conditional reference that has its meaning
+	// after other writes of the group only.
 	late map[int]bool
+	// ids are the targets that contents were made with.
+	ids map[string]string
 	// contents are what is stored, by position; nil for a deletion and for one that is
 	// still to be made by fill.
 	contents []*content
@@ -31,17 +36,62 @@ type resolution struct {
 // newResolution is that of writes about which nothing has been looked up.
 func newResolution(ws []*write) *resolution {
 	return &resolution{
-		ws: slices.Clone(ws), matched: map[int]*fhir.Resource{}, references: map[string]string{}, late: map[int]bool{},
-		contents: make([]*content, len(ws)),
+		ws: slices.Clone(ws), matched: map[int]*fhir.Resource{}, references: map[string]string{}, queries: map[string]*search.Query{},
+		late: map[int]bool{}, contents: make([]*content, len(ws)),
+	}
+}
+
+// clone is r, to be changed without changing r.
+func (r *resolution) clone() *resolution {
+	return &resolution{
+		ws: slices.Clone(r.ws), matched: maps.Clone(r.matched), references: maps.Clone(r.references), queries: maps.Clone(r.queries),
+		late: maps.Clone(r.late), ids: r.ids, contents: slices.Clone(r.contents),
 	}
 }
 
 func (r *resolution) match(i int) *fhir.Resource { return r.matched[i] }
 
-// leadsWhere reports whether all conditions have found the same as in o.
-func (r *resolution) leadsWhere(o *resolution) bool {
-	return maps.Equal(r.references, o.references) &&
-		maps.EqualFunc(r.matched, o.matched, func(a, b *fhir.Resource) bool { return a.ID == b.ID })
+// finds reports whether the i-th write is a create whose condition has found its resource, so
+// that nothing is written.
+func (r *resolution) finds(i int) bool { return r.match(i) != nil && r.ws[i].method == http.MethodPost }
+
+// id is that of the resource which the i-th write is about.
+func (r *resolution) id(i int) string {
+	if match := r.match(i); match != nil {
+		return match.ID
+	}
+	return r.ws[i].id
+}
+
+// created is the version that a create makes, or finds by its condition.
+func (r *resolution) created(i int) string {
+	if match := r.match(i); match != nil {
+		return versioned(match.Type, match.ID, match.Version)
+	}
+	return versioned(r.ws[i].typ, r.ws[i].id, 1)
+}
+
+// targets tells what becomes of links: the fullUrls of entries, also with a version, and
+// conditional references.
+func (r *resolution) targets() map[string]string {
+	out := make(map[string]string, len(r.ws)+len(r.references))
+	for conditional, ref := range r.references {
+		out[conditional] = ref
+	}
+	for i, w := range r.ws {
+		if w.fullURL == "" {
+			continue
+		}
+		ref := w.ref()
+		if match := r.match(i); match != nil {
+			ref = match.Ref()
+		}
+		out[w.fullURL] = ref
+		if version := w.node.Str("meta", "versionId"); version != "" && w.method == http.MethodPost {
+			out[w.fullURL+"/_history/"+version] = r.created(i)
+		}
+	}
+	return out
 }
 
 // dependOnTheStore reports whether what the writes come to depends on what is stored.
@@ -59,20 +109,25 @@ func dependOnTheStore(ws []*write) bool {
 	return false
 }
 
-// resolve looks the conditions up and applies the patches. What before has made of the
-// same versions is taken over; before itself stays as it is, since a transaction may run
-// more than once. An error of kind PreconditionFailed names the entry.
+// resolve looks the conditions up and applies the patches, on the state before the first
+// write. What before has made of the same versions is taken over; before itself stays as it
+// is, since a transaction may run more than once. An error of kind PreconditionFailed names
+// the entry.
 func (s *Service) resolve(ctx context.Context, r *store.Reader, before *resolution) (*resolution, error) {
 	found := newResolution(before.ws)
+	deletes := slices.ContainsFunc(found.ws, isDelete)
 	for i, w := range found.ws {
+		if deletes && w.method == http.MethodPost {
+			continue // it may make anew what is deleted: resolveCreates
+		}
 		if err := s.resolveWrite(ctx, r, found, i); err != nil {
-			return nil, inEntry(err, w.entry)
+			return nil, w.placed(err)
 		}
 	}
 	if err := s.resolveReferences(ctx, r, found); err != nil {
 		return nil, err
 	}
-	if found.leadsWhere(before) {
+	if maps.Equal(found.targets(), before.ids) {
 		for i, w := range found.ws {
 			if w == before.ws[i] {
 				found.contents[i] = before.contents[i]
@@ -82,10 +137,26 @@ func (s *Service) resolve(ctx context.Context, r *store.Reader, before *resoluti
 	return found, nil
 }
 
+// resolveCreates looks the conditions of creates up where there are deletions, now that these
+// are done.
+func (s *Service) resolveCreates(ctx context.Context, r *store.Reader, found *resolution) error {
+	if !slices.ContainsFunc(found.ws, isDelete) {
+		return nil
+	}
+	if err := s.each(found.ws, http.MethodPost, func(i int, _ *write) error { return s.resolveWrite(ctx, r, found, i) }); err != nil {
+		return err
+	}
+	if maps.Equal(found.targets(), found.ids) {
+		return nil
+	}
+	clear(found.contents)
+	return s.fill(found)
+}
+
 // resolveWrite finds the resource that a condition means, and applies a patch to it.
 func (s *Service) resolveWrite(ctx context.Context, r *store.Reader, found *resolution, i int) error {
 	w := found.ws[i]
-	if w.condition != nil && w.method != http.MethodDelete {
+	if w.condition != nil {
 		match, err := find(ctx, r, w.condition)
 		if err != nil {
 			return err
@@ -110,75 +181,50 @@ func (s *Service) resolveWrite(ctx context.Context, r *store.Reader, found *reso
 	return err
 }
 
-// resolveReferences looks the conditional references up.
+// resolveReferences looks the conditional references up, but for those that something which
+// is written may change (late.go).
 func (s *Service) resolveReferences(ctx context.Context, r *store.Reader, found *resolution) error {
-	writesOf := map[string]int{}
+	written := map[string]bool{} // types
 	for _, w := range found.ws {
-		if !isDelete(w) {
-			writesOf[w.typ]++
-		}
+		written[w.typ] = true
 	}
 	for i, w := range found.ws {
 		for _, l := range w.links {
-			typ, query, ok := conditionalReference(l)
-			if !ok || found.references[l.Node.Text] != "" {
+			text := l.Node.Text
+			if _, _, conditional := conditionalReference(l); !conditional || found.references[text] != "" {
 				continue
 			}
-			target, err := s.findTarget(ctx, r, typ, query)
-			others := writesOf[typ]
-			if w.typ == typ {
-				others--
+			q, err := found.query(s, l)
+			if err != nil {
+				return w.placed(err)
 			}
+			if looksAt(q, written) {
+				found.late[i] = true
+				continue
+			}
+			target, err := find(ctx, r, q)
 			switch {
 			case err != nil:
-				return inEntry(at(err, l.Expression), w.entry)
-			case target != nil:
-				found.references[l.Node.Text] = target.Ref()
-			case others > 0:
-				found.late[i] = true
-			default:
-				return inEntry(noTarget(typ, l), w.entry)
+				return w.placed(at(err, l.Expression))
+			case target == nil:
+				return w.placed(noTarget(l))
 			}
+			found.references[text] = target.Ref()
 		}
 	}
 	return nil
 }
 
-// resolveLate looks up the conditional references that were left open, now that all
-// other writes are done (https://hl7.org/fhir/R4/http.html#trules).
-func (s *Service) resolveLate(ctx context.Context, r *store.Reader, found *resolution) error {
-	return s.eachPut(found.ws, func(i int, w *write) error {
-		if !found.late[i] {
-			return nil
-		}
-		found.contents[i] = nil
-		for _, l := range w.links {
-			typ, query, ok := conditionalReference(l)
-			if !ok || found.references[l.Node.Text] != "" {
-				continue
-			}
-			target, err := s.findTarget(ctx, r, typ, query)
-			switch {
-			case err != nil:
-				return at(err, l.Expression)
-			case target == nil:
-				return noTarget(typ, l)
-			}
-			found.references[l.Node.Text] = target.Ref()
-		}
-		return nil
-	})
-}
-
-func noTarget(typ string, l validate.Link) error {
-	return fhir.Errorf(fhir.PreconditionFailed, "not-found", l.Expression, "No %s meets the condition of this reference.", typ)
-}
-
-// findTarget is the resource that a conditional reference means, nil for none.
-func (s *Service) findTarget(ctx context.Context, r *store.Reader, typ, query string) (*fhir.Resource, error) {
-	q, err := s.condition(typ, query)
-	if err != nil {
-		return nil, err
+// query is the parsed condition of a conditional reference.
+func (r *resolution) query(s *Service, l validate.Link) (*search.Query, error) {
+	if q := r.queries[l.Node.Text]; q != nil {
+		return q, nil
 	}
-	return find(ctx, r, q)
+	typ, query, _ := conditionalReference(l)
+	q, err := s.condition(typ, "?"+query)
+	if err != nil {
+		return nil, at(err, l.Expression)
+	}
+	r.queries[l.Node.Text] = q
+	return q, nil
 }

@@ -10,8 +10,12 @@ import (
 	"aftercare/fhir"
 )
 
-// writtenEntry is the response to a POST, PUT or DELETE entry.
-func (s *Service) writtenEntry(method string, w Written, prefer Prefer) entry {
+// writtenEntry is the response to an entry that writes.
+func (s *Service) writtenEntry(r *request, w Written, prefer Prefer) (entry, error) {
+	if r.operation != nil {
+		a, err := metaAnswer(w.Resource)
+		return r.answerEntry(a), err
+	}
 	e := entry{status: statusLine(http.StatusOK)}
 	if w.Resource == nil || w.Resource.Deleted {
 		e.status = statusLine(http.StatusNoContent)
@@ -31,7 +35,7 @@ func (s *Service) writtenEntry(method string, w Written, prefer Prefer) entry {
 	if len(w.Issues) > 0 || prefer == "OperationOutcome" {
 		e.outcome = fhir.Outcome(w.Issues...)
 	}
-	return e
+	return e, nil
 }
 
 // readEntry is the response to a read: with the resource, or of status 304 where the
@@ -47,11 +51,20 @@ func (s *Service) readEntry(q *request, r *fhir.Resource) (e entry, err error) {
 	return e, err
 }
 
-// bundleEntry is the response to a search or a history.
+// bundleEntry is the response to a search, a history or an operation.
 func (r *request) bundleEntry(body []byte) entry {
 	e := entry{status: statusLine(http.StatusOK)}
 	if r.method != http.MethodHead {
 		e.resource = body
+	}
+	return e
+}
+
+// answerEntry is the response to the call of an operation.
+func (r *request) answerEntry(a Answer) entry {
+	e := r.bundleEntry(a.Body)
+	if a.Resource != nil {
+		e.etag, e.lastModified = etag(a.Resource), a.Resource.LastUpdated
 	}
 	return e
 }

@@ -53,8 +53,15 @@ type Service struct {
 	now        func() time.Time
 	newID      func() string
 	maxEntries int
-	software   string
-	started    time.Time
+	// stageFrom is how many writes a transaction has at least whose new resources are
+	// stored ahead; staged, if not nil, is run between that and the transaction, by tests:
+	// before all of it is confirmed for the last time outside the transaction, and after.
+	stageFrom int
+	staged    func(confirmed bool)
+	software  string
+	started   time.Time
+	// ofCases are the search parameters that tie what derivations read to its patient.
+	ofCases []*search.Parameter
 	// provided are the resources that the definitions put into the store, by "Type/id";
 	// callers cannot change them.
 	provided map[string]bool
@@ -88,7 +95,7 @@ type Written struct {
 func New(ctx context.Context, o Options) (*Service, error) {
 	s := &Service{
 		store: o.Store, baseURL: o.BaseURL, zone: o.Zone, log: o.Logger, now: o.Now, newID: o.NewID,
-		maxEntries: o.MaxBundleEntries, software: o.Software,
+		maxEntries: o.MaxBundleEntries, stageFrom: stageFrom, software: o.Software,
 	}
 	if s.store == nil || s.baseURL == "" || s.zone == nil {
 		return nil, errors.New("service: Store, BaseURL and Zone are required")
@@ -128,6 +135,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if s.protocols, err = careplan.Compile(o.Definitions, o.Zone); err != nil {
 		return nil, fmt.Errorf("protocols: %w", err)
 	}
+	s.ofCases = s.caseParameters()
 	if err := s.provide(ctx, o.Definitions); err != nil {
 		return nil, fmt.Errorf("definitions: %w", err)
 	}

@@ -15,15 +15,21 @@ import (
 	"aftercare/fhir"
 	"aftercare/fhir/search"
 	"aftercare/service/store"
+	"aftercare/service/store/postgrestest"
 )
 
 const base = "http://127.0.0.1:8080/fhir"
 
-// open starts a Service on a new SQLite file. Ids count up and time stands still unless
-// the test changes the options.
+// newDatabase makes an empty database of the engine that the tests run on now.
+var newDatabase = func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "aftercare.db") }
+
+func TestMain(m *testing.M) { os.Exit(postgrestest.RunTwice(m, &newDatabase)) }
+
+// open starts a Service on a new database. Ids count up and time stands still unless the
+// test changes the options.
 func open(t testing.TB, change ...func(*Options)) *Service {
 	t.Helper()
-	st, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "aftercare.db"), store.Options{})
+	st, err := store.Open(t.Context(), newDatabase(t), store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,6 +58,9 @@ func open(t testing.TB, change ...func(*Options)) *Service {
 	s, err := New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if stageAll {
+		s.stageFrom = 1
 	}
 	return s
 }

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"aftercare/fhir"
@@ -70,7 +71,8 @@ var statisticAliases = map[string]string{"max": "maximum", "min": "minimum"}
 // components that have the code; of one that has no value of its own, a panel, it measures
 // the components and members each under its own code. Measurements are exact quantities in
 // UCUM units: others, such as "<5", or a resource with a modifier extension, count in
-// total-count alone. Values in different units are not mixed: each unit has a result of
+// total-count alone. What was entered in error or cancelled is no measurement and counts
+// nowhere. Values in different units are not mixed: each unit has a result of
 // its own.
 func (s *Service) stats(in *invocation) (answering, error) {
 	q, err := s.readStats(in)
@@ -170,7 +172,7 @@ func (g *measured) component(s statistic, values sample) ([]byte, error) {
 	case 0:
 		unit, label = "1", ""
 	case 2:
-		unit, label = "("+g.unit+")2", ""
+		unit, label = squared(g.unit), ""
 	}
 	switch {
 	case result == nil || g.unit == "" && s.power > 0:
@@ -187,6 +189,21 @@ func (g *measured) component(s statistic, values sample) ([]byte, error) {
 	}
 	w.close()
 	return w.buf, nil
+}
+
+// squared is the UCUM code of a unit times itself. It is written as a product: an exponent
+// belongs to a simple unit, and in the formal grammar of https://ucum.org/ucum follows neither the parentheses of "(kg/m2)" nor an annotation such as
+// "{score}" that stands alone. Operators count from left to right, so that a unit that
+// begins with a division is divided by once more.
+func squared(unit string) string {
+	switch {
+	case strings.HasPrefix(unit, "/"):
+		return unit + unit
+	case strings.ContainsAny(unit, "./"):
+		return "(" + unit + ").(" + unit + ")"
+	default:
+		return unit + "." + unit
+	}
 }
 
 // plain writes a decimal without an exponent where that is short.

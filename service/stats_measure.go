@@ -100,7 +100,7 @@ func (m *measurements) observe(ctx context.Context, r *store.Reader, res *fhir.R
 	if err != nil {
 		return err
 	}
-	if m.seen[res.ID] || n.Str("status") == "entered-in-error" {
+	if m.seen[res.ID] || !measures(n) {
 		return nil
 	}
 	m.seen[res.ID] = true
@@ -153,7 +153,7 @@ func (m *measurements) member(ctx context.Context, r *store.Reader, link *fhir.N
 		return err
 	}
 	subject := fhir.ParseReference(n.Str("subject", "reference"), m.s.baseURL)
-	if m.seen[res.ID] || subject.Type != m.q.subject.Type || subject.ID != m.q.subject.ID || n.Str("status") == "entered-in-error" {
+	if m.seen[res.ID] || subject.Type != m.q.subject.Type || subject.ID != m.q.subject.ID || !measures(n) {
 		return nil
 	}
 	m.seen[res.ID] = true

@@ -46,6 +46,7 @@ func TestStats(t *testing.T) {
 	}
 	ignored := []string{
 		strings.Replace(measuredBody("i1", "weight", "2026-10-31", kg("700")), "final", "entered-in-error", 1),
+		strings.Replace(measuredBody("i0", "weight", "2026-10-31", kg("500")), "final", "cancelled", 1),
 		measuredBody("i2", "weight", "2026-10-31", strings.Replace(kg("900"), `"value":`, `"comparator":"<","value":`, 1)),
 		measuredBody("i3", "weight", "2026-10-31", `"dataAbsentReason":{"text":"refused"}`),
 		measuredBody("i4", "weight", "2026-10-31", `"valueQuantity":{"value":11,"unit":"stone"}`),
@@ -68,7 +69,7 @@ func TestStats(t *testing.T) {
 	}{
 		{"nothing measured", nil, "statistic=count,average,sum,total-count" + code + "weight", "[[weight count=0 1 average=not-a-number sum=not-a-number total-count=0 1]]"},
 		{"the usual", weights, "statistic=average&statistic=min,max,count,median" + code + "weight", "[[weight average=70.3 kg minimum=70.1 kg maximum=70.6 kg count=3 1 median=70.2 kg]]"},
-		{"units of squares and of plain numbers", weights[:2], "statistic=sum,variance,std-dev,kurtosis" + code + "weight", "[[weight sum=140.3 kg variance=0.0025 (kg)2 std-dev=0.05 kg kurtosis=1 1]]"},
+		{"units of squares and of plain numbers", weights[:2], "statistic=sum,variance,std-dev,kurtosis" + code + "weight", "[[weight sum=140.3 kg variance=0.0025 kg.kg std-dev=0.05 kg kurtosis=1 1]]"},
 		{"the last day", weights, "duration=24&statistic=count,maximum" + code + "weight", "[[weight count=2 1 maximum=70.6 kg]]"},
 		{"a month in the URL", weights, "period=2026-10&statistic=count&coding=http://x.example|weight", "[[weight count=2 1]]"},
 		{"two days in the URL", weights, "period=2026-10-31/2026-11-01&statistic=count" + code + "weight", "[[weight count=2 1]]"},
@@ -81,7 +82,8 @@ func TestStats(t *testing.T) {
 		{"a modifier extension holds for the components too", []string{strings.Replace(panel("b1", "120", "80"), `"status"`, `"modifierExtension":[{"url":"http://x.example/not","valueBoolean":true}],"status"`, 1)}, "statistic=count,total-count" + code + "sys", "[[sys count=0 1 total-count=1 1]]"},
 		{"a panel is each of its measurements", []string{panel("b1", "120", "80"), panel("b2", "140", "90")}, "statistic=average" + code + "bp", "[[sys average=130 mm[Hg]] [dia average=85 mm[Hg]]]"},
 		{"a panel of members", append(slices.Clone(weights), measuredBody("size", "height", "2026-10-31", strings.ReplaceAll(kg("1.8"), "kg", "m")),
-			measuredBody("set", "body", "2026-10-31", `"hasMember":[{"reference":"Observation/w1"},{"reference":"Observation/size"},{"reference":"Observation/i7"},{"reference":"Observation/none"}]`), ignored[6]),
+			strings.Replace(measuredBody("wrong", "length", "2026-10-31", kg("9")), "final", "cancelled", 1),
+			measuredBody("set", "body", "2026-10-31", `"hasMember":[{"reference":"Observation/wrong"},{"reference":"Observation/w1"},{"reference":"Observation/size"},{"reference":"Observation/i7"},{"reference":"Observation/none"}]`), ignored[7]),
 			"statistic=maximum" + code + "body", "[[weight maximum=70.1 kg] [height maximum=1.8 m]]"},
 		{"several codes", append(slices.Clone(weights), panel("b1", "120", "80")), "statistic=count" + code + "weight&code=dia&code=weight", "[[weight count=3 1] [dia count=1 1]]"},
 	} {
@@ -92,6 +94,17 @@ func TestStats(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
 		})
+	}
+}
+
+func TestSquaredUnits(t *testing.T) {
+	for unit, want := range map[string]string{
+		"kg": "kg.kg", "m2": "m2.m2", "mm[Hg]": "mm[Hg].mm[Hg]", "{score}": "{score}.{score}", "10*9": "10*9.10*9", "1": "1.1",
+		"kg/m2": "(kg/m2).(kg/m2)", "N.m": "(N.m).(N.m)", "{a/b}": "({a/b}).({a/b})", "/min": "/min/min", "/min.kg": "/min.kg/min.kg",
+	} {
+		if got := squared(unit); got != want {
+			t.Errorf("%s: %s, want %s", unit, got, want)
+		}
 	}
 }
 

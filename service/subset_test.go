@@ -6,27 +6,40 @@ import (
 	"aftercare/fhir"
 )
 
-func TestAPartDoesNotReplaceTheWhole(t *testing.T) {
+func TestAPartIsNotStored(t *testing.T) {
 	s := open(t)
-	put := func(id, meta string) error {
-		_, err := s.Update(ctx, Anonymous, "Patient", id, []byte(`{"resourceType":"Patient","id":"`+id+`",`+meta+`"gender":"female"}`), Preconditions{})
+	const tags = `[{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}]`
+	const meta = `"meta":{"tag":` + tags + `},`
+	body := func(meta string) []byte {
+		return []byte(`{"resourceType":"Patient","id":"whole",` + meta + `"gender":"female"}`)
+	}
+	put := func(meta string) error {
+		_, err := s.Update(ctx, Anonymous, "Patient", "whole", body(meta), Preconditions{})
 		return err
 	}
-	const tag = `"meta":{"tag":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}]},`
-	if err := put("whole", `"active":true,`); err != nil {
+	refused(t, put(meta), fhir.Unprocessable, "Patient.meta.tag")
+	if err := put(`"active":true,`); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, put("whole", tag), fhir.Unprocessable, "Patient.meta.tag")
-	if err := put("whole", ""); err != nil {
-		t.Errorf("without the tag: %v", err)
+	refused(t, put(meta), fhir.Unprocessable, "Patient.meta.tag")
+	_, err := s.Create(ctx, Anonymous, "Patient", body(meta), "")
+	refused(t, err, fhir.Unprocessable, "Patient.meta.tag")
+	_, err = s.UpdateWhere(ctx, Anonymous, "Patient", "gender=female", body(meta), Preconditions{})
+	refused(t, err, fhir.Unprocessable, "Patient.meta.tag")
+	_, err = s.Patch(ctx, Anonymous, "Patient", "whole", JSONPatch, []byte(`[{"op":"add","path":"/meta/tag","value":`+tags+`}]`), Preconditions{})
+	refused(t, err, fhir.Unprocessable, "Patient.meta.tag")
+	_, err = s.Operate(ctx, Anonymous, called(t, "Patient/whole/$meta-add", `{"resourceType":"Parameters","parameter":[{"name":"meta","valueMeta":{"tag":`+tags+`}}]}`))
+	refused(t, err, fhir.Unprocessable, "Patient.meta.tag")
+	for _, method := range []string{"POST", "PUT"} {
+		url := map[string]string{"POST": "Patient", "PUT": "Patient/whole"}[method]
+		_, err = s.Process(ctx, Anonymous, []byte(`{"resourceType":"Bundle","type":"transaction","entry":[{"resource":`+string(body(meta))+`,"request":{"method":"`+method+`","url":"`+url+`"}}]}`), "")
+		refused(t, err, fhir.Unprocessable, "Bundle.entry[0].resource.meta.tag")
 	}
-	if err := put("part", tag); err != nil {
-		t.Errorf("what comes as a part at first is stored: %v", err)
+
+	if err := put(`"meta":{"tag":[{"system":"http://x.example","code":"SUBSETTED"}]},`); err != nil {
+		t.Errorf("a tag of another system: %v", err)
 	}
-	if err := put("part", tag+`"active":true,`); err != nil {
-		t.Errorf("a part follows a part: %v", err)
-	}
-	if _, err := s.Patch(ctx, Anonymous, "Patient", "whole", JSONPatch, []byte(`[{"op":"add","path":"/meta/tag","value":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}]}]`), Preconditions{}); err != nil {
-		t.Errorf("a patch removes nothing: %v", err)
+	if r, err := s.Read(ctx, Anonymous, "Patient", "whole"); err != nil || r.Version != 2 {
+		t.Errorf("%+v %v", r, err)
 	}
 }

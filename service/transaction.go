@@ -10,55 +10,73 @@ import (
 	"aftercare/service/store"
 )
 
-// transaction runs the entries together or not at all.
+// transaction runs the entries together or not at all. What reads sees what is written.
 func (s *Service) transaction(ctx context.Context, p Principal, entries []request, prefer Prefer) ([]byte, error) {
 	var ws []*write
-	var gets []int
-	position := make([]int, len(entries)) // of the entry's write in ws
+	position := make([]int, len(entries))     // of the entry's write in ws
+	readings := make([]reading, len(entries)) // nil for a write
 	for i := range entries {
 		r := &entries[i]
-		if err := s.permit(p, interaction{r.code(), r.target.typ, r.target.id}); err != nil {
-			return nil, inEntry(err, r.place)
+		err := s.permit(p, interaction{r.code(), r.target.typ, r.target.id})
+		if err == nil && r.reads() {
+			readings[i], err = s.reading(p, r)
+		} else if err == nil {
+			var w *write
+			w, err = s.entryWrite(p, r)
+			position[i] = len(ws)
+			ws = append(ws, w)
 		}
-		if r.reads() {
-			gets = append(gets, i)
-			continue
-		}
-		w, err := s.entryWrite(r)
 		if err != nil {
 			return nil, inEntry(err, r.place)
 		}
-		position[i] = len(ws)
-		ws = append(ws, w)
 	}
 	if err := distinct(ws); err != nil {
 		return nil, err
 	}
 	results := make([]entry, len(entries))
-	written, err := s.commit(ctx, ws, func(ctx context.Context, r *store.Reader) error {
-		for _, i := range gets {
-			res, err := s.get(ctx, r, &entries[i])
-			if err != nil {
+	answer := func(ctx context.Context, r *store.Reader) (err error) {
+		for i, read := range readings {
+			if read == nil {
+				continue
+			}
+			if results[i], err = read(ctx, r); err != nil {
 				return inEntry(err, entries[i].place)
 			}
-			results[i] = res
 		}
 		return nil
-	})
+	}
+	var written []Written
+	var err error
+	if len(ws) == 0 { // nobody who writes has to wait for it
+		err = s.store.View(ctx, answer)
+	} else {
+		written, err = s.commit(ctx, ws, answer)
+	}
 	if err != nil {
 		return nil, err
 	}
 	b := newBundle("transaction-response", -1)
 	for i := range entries {
-		if !entries[i].reads() {
-			results[i] = s.writtenEntry(entries[i].method, written[position[i]], prefer)
+		if r := &entries[i]; !r.reads() {
+			if results[i], err = s.writtenEntry(r, written[position[i]], prefer); err != nil {
+				return nil, err
+			}
 		}
 		b.entry(results[i])
 	}
 	return b.bytes(), nil
 }
 
-func (s *Service) entryWrite(r *request) (*write, error) {
+// entryWrite is the write that an entry asks for.
+func (s *Service) entryWrite(p Principal, r *request) (*write, error) {
+	if r.operation != nil {
+		c, err := s.prepare(p, r.call())
+		if err != nil {
+			return nil, at(err, r.place+".request.url")
+		}
+		c.write.entry = r.place
+		return c.write, nil
+	}
 	w := &write{method: r.method, typ: r.target.typ, id: r.target.id, entry: r.place, fullURL: r.fullURL, when: r.when}
 	resource := r.place + ".resource"
 	var err error
@@ -76,6 +94,9 @@ func (s *Service) entryWrite(r *request) (*write, error) {
 		w.node = r.resource
 		if got := r.resource.Str("resourceType"); got != r.target.typ {
 			return nil, fhir.Errorf(fhir.BadRequest, "structure", resource+".resourceType", "The resource is not of the type that request.url names.")
+		}
+		if err := isWhole(r.resource, resource); err != nil {
+			return nil, err
 		}
 		if err := s.checkScale(r.resource, resource); err != nil {
 			return nil, err

@@ -30,19 +30,16 @@ func (s *Service) Update(ctx context.Context, p Principal, typ, id string, body 
 	return out, err
 }
 
-// replacesWhole refuses an update by what was read with _summary or _elements: the elements
-// that were left out would be lost (https://hl7.org/fhir/R4/search.html#summary). The error
-// is of kind Unprocessable.
-func replacesWhole(w *write, current *fhir.Resource) error {
-	if w.method != http.MethodPut || !subset.Tagged(w.node) {
+// isWhole refuses a resource that says of itself that it is a part, as what was read with
+// _summary or _elements does: stored, it would stand for the whole, and in place of the whole
+// it would lose the rest (https://hl7.org/fhir/R4/search.html#summary). A patch or $meta-add
+// cannot add that tag either, or a part could follow. The error is of kind Unprocessable.
+func isWhole(n *fhir.Node, place string) error {
+	if !subset.Tagged(n) {
 		return nil
 	}
-	stored, err := fhir.Parse(current.Body)
-	if err != nil || subset.Tagged(stored) { // it came as a part already
-		return err
-	}
-	return fhir.Errorf(fhir.Unprocessable, "business-rule", w.typ+".meta.tag",
-		"The resource is tagged SUBSETTED, so it is a part of what is stored, and would remove the rest. Read the whole resource, or, if this is the whole, take the tag out.")
+	return fhir.Errorf(fhir.Unprocessable, "business-rule", place+".meta.tag",
+		"The resource is tagged SUBSETTED, so it is a part of a resource, and only whole resources are stored. Read the whole, or, if this is the whole, take the tag out.")
 }
 
 // sameID holds the id in the content against the one in the URL; at is the place of the

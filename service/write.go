@@ -74,8 +74,9 @@ type localReference struct {
 	typ, id, place string
 }
 
-// check refuses a resource that is not valid R4 (kind BadRequest), or whose measured
-// value is outside its scale (kind Unprocessable); at is the place in a Bundle or "".
+// check refuses a resource that is not valid R4 (kind BadRequest), that is only a part, or
+// whose measured value is outside its scale (both of kind Unprocessable); at is the place in
+// a Bundle or "".
 func (s *Service) check(n *fhir.Node, typ, at string) error {
 	place := at
 	if place == "" {
@@ -92,6 +93,9 @@ func (s *Service) check(n *fhir.Node, typ, at string) error {
 	}
 	if issues := s.validator.Resource(n, at); len(issues) > 0 {
 		return &fhir.Error{Kind: fhir.BadRequest, Issues: issues}
+	}
+	if err := isWhole(n, place); err != nil {
+		return err
 	}
 	return s.checkScale(n, at)
 }
@@ -138,8 +142,19 @@ func find(ctx context.Context, r *store.Reader, q *search.Query) (*fhir.Resource
 	return page.Resources[0], nil
 }
 
-// put stores the content of a create, an update or a patch under id.
+// put stores the content of a create, an update or a patch under id. That of a create was made
+// for it.
 func (s *Service) put(ctx context.Context, tx *store.Tx, w *write, id string, c *content, at time.Time) (Written, error) {
+	if w.method == http.MethodPost {
+		if err := w.when.hold(nil); err != nil {
+			return Written{}, err
+		}
+		stored, err := tx.Create(ctx, c.draft, id, at, w.method, c.rows)
+		if err != nil {
+			return Written{}, err
+		}
+		return Written{Resource: stored, Created: true, Changed: true}, nil
+	}
 	current, err := tx.Get(ctx, w.typ, id)
 	switch kind := fhir.KindOf(err); {
 	case err != nil && kind != fhir.NotFound:
@@ -152,9 +167,6 @@ func (s *Service) put(ctx context.Context, tx *store.Tx, w *write, id string, c 
 		return Written{}, err
 	}
 	if exists {
-		if err := replacesWhole(w, current); err != nil {
-			return Written{}, err
-		}
 		same, err := sameContent(current, c.draft.WithID(id))
 		if err != nil {
 			return Written{}, err

@@ -10,7 +10,21 @@ import (
 	"testing"
 
 	"aftercare/fhir/search"
+	"aftercare/service/store/postgrestest"
 )
+
+// benchEngines are the engines with what makes a write durable switched on. A PostgreSQL server is
+// shared by the runs of a benchmark.
+func benchEngines(b *testing.B, bench func(b *testing.B, fresh func(testing.TB) func() *Store)) {
+	b.Run("sqlite", func(b *testing.B) { bench(b, freshSQLite) })
+	b.Run("postgres", func(b *testing.B) {
+		server := postgrestest.Start(b, "shared_buffers=512MB")
+		bench(b, func(t testing.TB) func() *Store {
+			url := server.Database(t)
+			return func() *Store { return openURL(t, url, Options{}) }
+		})
+	})
+}
 
 // clients spreads b.N calls of f over n goroutines.
 func clients(b *testing.B, n int, f func(i int64)) {
@@ -34,61 +48,65 @@ func clients(b *testing.B, n int, f func(i int64)) {
 
 // BenchmarkCreate stores observations of 1.2 KB with 5 index rows.
 func BenchmarkCreate(b *testing.B) {
-	for _, n := range []int{1, 8, 32} {
-		b.Run(fmt.Sprintf("clients=%d", n), func(b *testing.B) {
-			s := freshSQLite(b)()
-			d := draft(b, "Observation", `,"note":[{"text":"`+strings.Repeat("x", 1100)+`"}]`)
-			clients(b, n, func(i int64) {
-				if err := s.Write(context.Background(), func(ctx context.Context, tx *Tx) error {
-					_, err := tx.Put(ctx, d, fmt.Sprint("o", i), t0, "POST", observationRows(fmt.Sprint("p", i%10000), 1))
-					return err
-				}); err != nil {
-					b.Error(err)
-				}
+	benchEngines(b, func(b *testing.B, fresh func(testing.TB) func() *Store) {
+		for _, n := range []int{1, 8, 32} {
+			b.Run(fmt.Sprintf("clients=%d", n), func(b *testing.B) {
+				s := fresh(b)()
+				d := draft(b, "Observation", `,"note":[{"text":"`+strings.Repeat("x", 1100)+`"}]`)
+				clients(b, n, func(i int64) {
+					if err := s.Write(context.Background(), func(ctx context.Context, tx *Tx) error {
+						_, err := tx.Create(ctx, d, fmt.Sprint("o", i), t0, "POST", observationRows(fmt.Sprint("p", i%10000), 1))
+						return err
+					}); err != nil {
+						b.Error(err)
+					}
+				})
 			})
-		})
-	}
+		}
+	})
 }
 
 // BenchmarkBulk stores 10,000 observations in one write: what a create costs without the
 // commit.
 func BenchmarkBulk(b *testing.B) {
-	s := freshSQLite(b)()
-	for b.Loop() {
-		seed(b, s, 100, 100) // new in the first round, updates after it
-	}
-	b.ReportMetric(10_100*float64(b.N)/b.Elapsed().Seconds(), "op/s")
+	benchEngines(b, func(b *testing.B, fresh func(testing.TB) func() *Store) {
+		s := fresh(b)()
+		for b.Loop() {
+			seed(b, s, 100, 100) // new in the first round, updates after it
+		}
+		b.ReportMetric(10_100*float64(b.N)/b.Elapsed().Seconds(), "op/s")
+	})
 }
 
 // BenchmarkRead reads resources of 6.3 KB.
 func BenchmarkRead(b *testing.B) {
-	s := freshSQLite(b)()
-	d := draft(b, "CarePlan", `,"description":"`+strings.Repeat("x", 6200)+`"`)
-	if err := s.Write(b.Context(), func(ctx context.Context, tx *Tx) error {
-		for i := range 2000 {
-			if _, err := tx.Put(ctx, d, fmt.Sprint("c", i), t0, "POST", nil); err != nil {
-				return err
-			}
-		}
-		return nil
-	}); err != nil {
-		b.Fatal(err)
-	}
-	for _, n := range []int{1, 8, 32} {
-		b.Run(fmt.Sprintf("clients=%d", n), func(b *testing.B) {
-			clients(b, n, func(i int64) {
-				if _, err := get(b, s, "CarePlan", fmt.Sprint("c", rand.IntN(2000))); err != nil {
-					b.Error(err)
+	benchEngines(b, func(b *testing.B, fresh func(testing.TB) func() *Store) {
+		s := fresh(b)()
+		d := draft(b, "CarePlan", `,"description":"`+strings.Repeat("x", 6200)+`"`)
+		if err := s.Write(b.Context(), func(ctx context.Context, tx *Tx) error {
+			for i := range 2000 {
+				if _, err := tx.Put(ctx, d, fmt.Sprint("c", i), t0, "POST", nil); err != nil {
+					return err
 				}
+			}
+			return nil
+		}); err != nil {
+			b.Fatal(err)
+		}
+		for _, n := range []int{1, 8, 32} {
+			b.Run(fmt.Sprintf("clients=%d", n), func(b *testing.B) {
+				clients(b, n, func(i int64) {
+					if _, err := get(b, s, "CarePlan", fmt.Sprint("c", rand.IntN(2000))); err != nil {
+						b.Error(err)
+					}
+				})
 			})
-		})
-	}
+		}
+	})
 }
 
 // BenchmarkSearch finds 20 observations of a patient by patient, code and date among 20,000.
 func BenchmarkSearch(b *testing.B) {
-	s := freshSQLite(b)()
-	seed(b, s, 1000, 20)
 	code := clauseOf(obsCode, search.Value{System: "http://loinc.org", Value: "72514-3"})
 	date := clauseOf(obsDate, search.Value{Prefix: search.Ge, Low: search.Micros(t0), High: search.Micros(t0) + 1})
 	shapes := map[string]func() []search.Clause{
@@ -100,16 +118,20 @@ func BenchmarkSearch(b *testing.B) {
 		},
 		"code": func() []search.Clause { return []search.Clause{code} },
 	}
-	for name, shape := range shapes {
-		for _, n := range []int{1, 8, 32} {
-			b.Run(fmt.Sprintf("%s/clients=%d", name, n), func(b *testing.B) {
-				clients(b, n, func(int64) {
-					page, err := find(b, s, &search.Query{Type: "Observation", Clauses: shape(), Count: 20})
-					if err != nil || len(page.Resources) != 20 {
-						b.Errorf("%d found, %v", len(page.Resources), err)
-					}
+	benchEngines(b, func(b *testing.B, fresh func(testing.TB) func() *Store) {
+		s := fresh(b)()
+		seed(b, s, 1000, 20)
+		for name, shape := range shapes {
+			for _, n := range []int{1, 8, 32} {
+				b.Run(fmt.Sprintf("%s/clients=%d", name, n), func(b *testing.B) {
+					clients(b, n, func(int64) {
+						page, err := find(b, s, &search.Query{Type: "Observation", Clauses: shape(), Count: 20})
+						if err != nil || len(page.Resources) != 20 {
+							b.Errorf("%d found, %v", len(page.Resources), err)
+						}
+					})
 				})
-			})
+			}
 		}
-	}
+	})
 }

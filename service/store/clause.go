@@ -44,6 +44,10 @@ const (
 	never  = "1 = 0"
 )
 
+// fence ends a subquery of EXISTS. It changes nothing, but PostgreSQL does not make a join of a
+// subquery with an offset, and so looks into it once for each candidate.
+const fence = " LIMIT 1 OFFSET 0"
+
 // clause is a clause with its texts turned into symbols.
 type clause struct {
 	search.Clause
@@ -144,7 +148,7 @@ func (c *clause) holds(s *statement, rid string) string {
 	}
 	if c.Param.Kind == search.ID || c.Param.Kind == search.LastUpdated {
 		t := s.alias()
-		return "EXISTS (SELECT 1 FROM resource " + t + " WHERE " + t + ".rid = " + rid + " AND " + c.match(s, t) + ")"
+		return "EXISTS (SELECT 1 FROM resource " + t + " WHERE " + t + ".rid = " + rid + " AND " + c.match(s, t) + fence + ")"
 	}
 	wanted := c.Modifier != "not"
 	if c.Modifier == "missing" {
@@ -162,7 +166,7 @@ func (c *clause) holds(s *statement, rid string) string {
 	if c.Modifier != "missing" {
 		found += " AND " + c.match(s, t)
 	}
-	found += ")"
+	found += fence + ")"
 	if wanted {
 		return found
 	}
@@ -181,8 +185,8 @@ func (c *clause) anyChain(s *statement, rid string) string {
 		any = append(any, "EXISTS (SELECT 1 FROM index_reference "+from+" CROSS JOIN resource "+to+
 			" WHERE "+from+".rid = "+rid+" AND "+from+".param = "+s.arg(c.param)+
 			" AND "+from+".type = "+s.arg(c.chainTypes[i])+
-			" AND "+to+".type = "+from+".type AND "+to+".id = "+from+".target AND "+to+".deleted = 0"+
-			" AND "+c.chain[i].holds(s, to+".rid")+")")
+			" AND "+to+".type = "+from+".type AND "+to+".id = "+from+".target AND +"+to+".deleted = 0"+
+			" AND "+c.chain[i].holds(s, to+".rid")+fence+")")
 	}
 	return anyOf(any)
 }
@@ -235,19 +239,19 @@ func (c *clause) matchOne(s *statement, t string, v *search.Value, system int64)
 		case system < 0:
 			return never
 		case v.Value == "":
-			return t + ".system = " + s.arg(system)
+			return "+" + t + ".system = " + s.arg(system)
 		}
-		return "(" + t + ".value = " + s.arg(key(v.Value)) + " AND " + t + ".system = " + s.arg(system) + ")"
+		return "(" + t + ".value = " + s.arg(key(v.Value)) + " AND +" + t + ".system = " + s.arg(system) + ")"
 	case search.Reference:
 		switch {
 		case v.URL != "":
-			return "(" + t + ".target = " + s.arg(key(v.URL)) + " AND " + t + ".type = 0)"
+			return "(" + t + ".target = " + s.arg(key(v.URL)) + " AND +" + t + ".type = 0)"
 		case system < 0:
 			return never
 		case v.System == "":
-			return "(" + t + ".target = " + s.arg(key(v.Value)) + " AND " + t + ".type <> 0)"
+			return "(" + t + ".target = " + s.arg(key(v.Value)) + " AND +" + t + ".type <> 0)"
 		}
-		return "(" + t + ".target = " + s.arg(key(v.Value)) + " AND " + t + ".type = " + s.arg(system) + ")"
+		return "(" + t + ".target = " + s.arg(key(v.Value)) + " AND +" + t + ".type = " + s.arg(system) + ")"
 	}
 	return never
 }

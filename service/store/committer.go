@@ -21,8 +21,18 @@ type Tx struct {
 }
 
 // numbers are the last row id and the last sequence number in use. The transaction holds the
-// only right to write, so it counts on from what it finds. A write that is undone leaves a gap.
-type numbers struct{ rid, seq int64 }
+// only right to write, so it counts on from what it finds, but not up to the horizon, where
+// what is staged begins.
+type numbers struct{ rid, seq, end int64 }
+
+// step takes the next sequence number. There are never more rids than those.
+func (n *numbers) step() error {
+	if n.seq+1 >= n.end {
+		return fhir.Errorf(fhir.Unavailable, "transient", "", "A large write must end before there is room for more; try again later.")
+	}
+	n.seq++
+	return nil
+}
 
 // write is one call of Write on its way through the queue.
 type write struct {
@@ -92,12 +102,12 @@ func (s *Store) commitAll(c *conn) {
 	defer func() {
 		if !finished {
 			// fn called runtime.Goexit, as a failing test does: answer, and go on.
-			_ = c.exec(context.Background(), "ROLLBACK")
+			_ = c.rollback(context.Background())
 			answer(group, fhir.Errorf(fhir.Internal, "exception", "", "The write was abandoned."))
 			go s.commitAll(c)
 			return
 		}
-		if err := c.close(); err != nil {
+		if err := c.close(context.Background()); err != nil {
 			s.log.Error("closing the writing connection failed", "error", err)
 		}
 		close(s.committed)
@@ -135,21 +145,28 @@ func (s *Store) gather(group []*write, first *write) []*write {
 }
 
 // errUndo says that a write failed after it had changed something, with no savepoint to go
-// back to.
+// back to, or that the transaction is of no use any more.
 var errUndo = errors.New("a write of the group must be undone")
+
+// errUnknown says that nobody knows whether a commit has succeeded.
+var errUnknown = errors.New("the outcome of the commit is not known")
 
 // commit runs a group and answers it.
 //
 // Savepoints cost a third of a write, and few writes fail once they have changed something. So
 // the group runs without them first, and again with them if it turns out that one is needed.
-// If the engine gave up the whole transaction, as it may when the disk is full, each write is
-// tried alone, so that only those fail that cannot succeed.
+// It also runs again if the connection was lost, since there may be another. If the engine gave
+// up the whole transaction, as it may when the disk is full, each write is tried alone, so that
+// only those fail that cannot succeed. A group that may be stored is left as it is.
 func (s *Store) commit(c *conn, group []*write) {
 	err := s.try(c, group, false)
-	if errors.Is(err, errUndo) {
+	switch {
+	case errors.Is(err, errUndo):
 		err = s.try(c, group, true)
+	case lost(err):
+		err = s.try(c, group, false)
 	}
-	if err != nil && len(group) > 1 {
+	if err != nil && len(group) > 1 && !lost(err) && !errors.Is(err, errUnknown) {
 		s.log.Warn("a group commit failed; its writes are tried one by one", "writes", len(group), "error", err)
 		for i := range group {
 			answer(group[i:i+1], s.try(c, group[i:i+1], false))
@@ -158,6 +175,9 @@ func (s *Store) commit(c *conn, group []*write) {
 	}
 	answer(group, err)
 }
+
+// lost tells whether the connection was lost, and nothing is stored.
+func lost(err error) bool { return errors.As(err, new(lostError)) && !errors.Is(err, errUnknown) }
 
 // answer tells the callers, and takes them out of the group. err, if any, is that of the group.
 func answer(group []*write, err error) {
@@ -182,25 +202,27 @@ func (s *Store) try(c *conn, group []*write, savepoints bool) error {
 	if len(group) == 1 {
 		ctx = group[0].ctx
 	}
-	if err := s.begin(ctx, c); err != nil {
-		return s.unstored(ctx, err)
-	}
-	next, err := lastNumbers(ctx, c)
+	next, err := c.begin(ctx)
 	if err != nil {
-		_ = c.exec(ctx, "ROLLBACK")
+		_ = c.rollback(ctx)
 		return s.unstored(ctx, err)
 	}
 	for _, w := range group {
 		if err := s.runOne(c, w, next, savepoints); err != nil {
-			_ = c.exec(ctx, "ROLLBACK") // fails where the engine has done it already
+			_ = c.rollback(ctx) // fails where the engine has done it already
 			if len(group) == 1 && errors.Is(err, errUndo) {
 				return nil // it is undone, and w.err says why
 			}
 			return err
 		}
 	}
-	if err := c.exec(ctx, "COMMIT"); err != nil {
-		_ = c.exec(ctx, "ROLLBACK")
+	if err := c.commit(ctx); err != nil {
+		_ = c.rollback(ctx)
+		var late lateError
+		if len(group) == 1 && errors.As(err, &late) {
+			group[0].err = s.failed(ctx, late.cause)
+			return nil
+		}
 		return s.unstored(ctx, err)
 	}
 	for _, w := range group {
@@ -213,50 +235,42 @@ func (s *Store) try(c *conn, group []*write, savepoints bool) error {
 	return nil
 }
 
-// begin starts a transaction, and first ends one that could not be ended before.
-func (s *Store) begin(ctx context.Context, c *conn) error {
-	c.broken = nil
-	err := c.exec(ctx, "BEGIN IMMEDIATE")
-	if err != nil && c.exec(ctx, "ROLLBACK") == nil {
-		err = c.exec(ctx, "BEGIN IMMEDIATE")
-	}
-	return err
-}
-
-func lastNumbers(ctx context.Context, c *conn) (*numbers, error) {
-	n := &numbers{}
-	_, err := c.row(ctx, `SELECT (SELECT coalesce(max(rid), 0) FROM resource), (SELECT coalesce(max(seq), 0) FROM version)`, nil, &n.rid, &n.seq)
-	return n, err
-}
-
 // runOne runs one write. The error returned means that the transaction is lost; w.err is the
 // write's own.
 func (s *Store) runOne(c *conn, w *write, next *numbers, savepoint bool) error {
 	if savepoint {
-		if err := c.exec(w.ctx, "SAVEPOINT one"); err != nil {
+		if err := c.savepoint(w.ctx); err != nil {
 			return s.unstored(w.ctx, err)
 		}
 	}
-	before := c.changes
+	before, numbersBefore := c.changes, *next
 	w.fresh = map[string]int64{}
 	w.err = call(w, &Tx{Reader: Reader{store: s, conn: c}, fresh: w.fresh, next: next})
+	broken := c.broken
 	if w.err == nil {
-		w.err = c.broken
+		w.err = broken
 	}
 	c.broken = nil
+	if lost(broken) {
+		return broken
+	}
 	if !savepoint {
-		if w.err != nil && c.changes != before {
+		if w.err != nil && (broken != nil || c.changes != before) {
 			return errUndo
 		}
 		return nil
 	}
-	if w.err != nil {
-		if err := c.exec(w.ctx, "ROLLBACK TO one"); err != nil {
-			return s.unstored(w.ctx, errors.Join(w.err, err))
+	if w.err == nil {
+		// What the write left to be sent fails here, and not in one of its neighbours.
+		err := c.release(w.ctx)
+		if err == nil {
+			return nil
 		}
+		w.err = s.failed(w.ctx, err)
 	}
-	if err := c.exec(w.ctx, "RELEASE one"); err != nil {
-		return s.unstored(w.ctx, err)
+	*next = numbersBefore // those of a Reveal too
+	if err := c.undo(w.ctx); err != nil {
+		return s.unstored(w.ctx, errors.Join(w.err, err))
 	}
 	return nil
 }
@@ -271,6 +285,10 @@ func call(w *write, tx *Tx) (err error) {
 }
 
 func (s *Store) unstored(ctx context.Context, err error) error {
+	if errors.Is(err, errUnknown) {
+		return fhir.Errorf(fhir.Unavailable, "incomplete", "",
+			"The database was lost while it stored this, and whether it did is not known. Read it before you send it again, or send it with a condition.").Because(err)
+	}
 	if known := s.failed(ctx, err); fhir.KindOf(known) == fhir.Unavailable {
 		return known
 	}

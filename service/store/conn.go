@@ -2,15 +2,55 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
+
+	"aftercare/fhir"
 )
 
-// conn is one connection with its prepared statements. One goroutine uses it at a time. The
-// zero value is a connection that is not open yet.
+// engine is a kind of database, opened: what differs between SQLite and PostgreSQL.
+type engine interface {
+	// connect opens a connection that writes, or one that only reads.
+	connect(ctx context.Context, writes bool) (session, error)
+	// readers is how many connections may read at the same time.
+	readers() int
+	// distant tells whether the engine is asked over a network.
+	distant() bool
+	// failure translates an error that the engine knows, and is nil for others.
+	failure(err error) *fhir.Error
+	// close ends what is left once all connections are closed.
+	close() error
+}
+
+// session is an open connection. An engine that is asked over a network may keep statements
+// back until something has to be known; then the error of one comes with that.
+type session interface {
+	// begin starts a transaction. That of a connection that writes is alone among all such
+	// transactions of the database, whichever process began them; it sees all that was written
+	// before it, and gets the last numbers in use.
+	begin(ctx context.Context) (*numbers, error)
+	// exec runs a statement, now or with the next of the other calls.
+	exec(ctx context.Context, text string, args ...any) error
+	// insert adds a row, like exec.
+	insert(ctx context.Context, into *insertion, values ...any) error
+	// rows runs a query and calls each for every row. each runs no other statement.
+	rows(ctx context.Context, text string, args []any, each func(scan func(...any) error) error) error
+	// savepoint marks a place; undo goes back to it, also after an error, and release forgets it.
+	savepoint(ctx context.Context) error
+	undo(ctx context.Context) error
+	release(ctx context.Context) error
+	// commit makes durable what the transaction did. An error means that nothing of it is stored,
+	// except errUnknown. A lateError is that of a statement that was kept back.
+	commit(ctx context.Context) error
+	rollback(ctx context.Context) error
+	close(ctx context.Context) error
+}
+
+// lastNumbers is the query that finds the numbers: rid, seq and end.
+const lastNumbers = `SELECT (SELECT coalesce(max(rid), 0) FROM resource), (SELECT coalesce(max(seq), 0) FROM version WHERE seq` + beforeHorizon + `), (SELECT begins FROM horizon)`
+
+// conn is a connection as the store uses it. One goroutine uses it at a time. The zero value is
+// a connection that is not open yet.
 type conn struct {
-	sql   *sql.Conn
-	stmts map[string]*sql.Stmt
+	session
 	// broken is set once the engine could not go on. It may have undone the transaction by
 	// itself, and a statement after that would stand alone; so none is run.
 	broken error
@@ -18,68 +58,36 @@ type conn struct {
 	changes int
 }
 
-// statementLimit bounds the statements that a connection keeps: their texts are many, since a
-// search has the shape that its caller gave it.
-const statementLimit = 256
+func (c *conn) open() bool { return c.session != nil }
 
-func connect(ctx context.Context, db *sql.DB) (*conn, error) {
-	c, err := db.Conn(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &conn{sql: c, stmts: map[string]*sql.Stmt{}}, nil
-}
-
-func (c *conn) open() bool { return c.sql != nil }
-
-func (c *conn) close() error {
+func (c *conn) close(ctx context.Context) error {
 	if !c.open() {
 		return nil
 	}
-	err := c.forget()
-	if e := c.sql.Close(); !errors.Is(e, sql.ErrConnDone) {
-		err = errors.Join(err, e)
-	}
-	c.sql = nil
+	err := c.session.close(ctx)
+	c.session = nil
 	return err
 }
 
-func (c *conn) forget() error {
-	var errs []error
-	for _, s := range c.stmts {
-		errs = append(errs, s.Close())
-	}
-	clear(c.stmts)
-	return errors.Join(errs...)
-}
-
-func (c *conn) prepare(ctx context.Context, text string) (*sql.Stmt, error) {
-	if c.broken != nil {
-		return nil, c.broken
-	}
-	if s, ok := c.stmts[text]; ok {
-		return s, nil
-	}
-	if len(c.stmts) >= statementLimit {
-		if err := c.forget(); err != nil {
-			return nil, err
-		}
-	}
-	s, err := c.sql.PrepareContext(ctx, text)
-	if err == nil {
-		c.stmts[text] = s
-	}
-	return s, err
+func (c *conn) begin(ctx context.Context) (*numbers, error) {
+	c.broken = nil
+	return c.session.begin(ctx)
 }
 
 func (c *conn) exec(ctx context.Context, text string, args ...any) error {
-	s, err := c.prepare(ctx, text)
-	if err != nil {
-		return err
+	if c.broken != nil {
+		return c.broken
 	}
 	c.changes++
-	_, err = s.ExecContext(ctx, args...)
-	return err
+	return c.session.exec(ctx, text, args...)
+}
+
+func (c *conn) insert(ctx context.Context, into *insertion, values ...any) error {
+	if c.broken != nil {
+		return c.broken
+	}
+	c.changes++
+	return c.session.insert(ctx, into, values...)
 }
 
 // row reads the first row into dest and reports whether there was one.
@@ -97,19 +105,8 @@ func (c *conn) row(ctx context.Context, text string, args []any, dest ...any) (b
 
 // rows calls each for every row.
 func (c *conn) rows(ctx context.Context, text string, args []any, each func(scan func(...any) error) error) error {
-	s, err := c.prepare(ctx, text)
-	if err != nil {
-		return err
+	if c.broken != nil {
+		return c.broken
 	}
-	rows, err := s.QueryContext(ctx, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := each(rows.Scan); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+	return c.session.rows(ctx, text, args, each)
 }

@@ -62,6 +62,9 @@ func contract(t *testing.T, fresh func(t testing.TB) (open func() *Store)) {
 	} {
 		t.Run(name, func(t *testing.T) { check(t, fresh(t)) })
 	}
+	for name, check := range stagingContract {
+		t.Run("staging/"+name, func(t *testing.T) { check(t, fresh(t)) })
+	}
 }
 
 var t0 = time.Date(2026, 3, 2, 11, 45, 0, 123456000, time.UTC)

@@ -15,6 +15,9 @@
 //   - The committer is the one goroutine that writes. It runs the writes that wait as one
 //     group, undoes those that fail, and syncs the log once for all the others. So a read
 //     inside a write sees everything written before it, and nothing is written in between.
+//   - A staging is a set of new resources that is written in small steps, and brought in by
+//     one write at the end. What is staged lies beyond the horizon, a number above all rids
+//     and sequence numbers in use; nobody sees beyond it.
 //
 // A write that was answered without an error is on disk. A write that was answered with an
 // error left nothing.

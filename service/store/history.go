@@ -117,13 +117,13 @@ func historyText(s *statement, h *HistoryQuery, where string) string {
 
 // historyOf is the condition on the versions v that h asks for.
 func (r *Reader) historyOf(ctx context.Context, s *statement, h *HistoryQuery) (string, error) {
-	where := always
+	where := "v.seq" + beforeHorizon
 	if h.Type != "" {
 		typ, err := r.symbolOrNone(ctx, h.Type)
 		if err != nil {
 			return "", err
 		}
-		where = "v.type = " + s.arg(typ)
+		where += " AND v.type = " + s.arg(typ)
 		if h.ID != "" {
 			var rid int64
 			found, err := r.row(ctx, `SELECT rid FROM resource WHERE type = $1 AND id = $2`, []any{typ, []byte(h.ID)}, &rid)

@@ -39,7 +39,7 @@ func key(s string) []byte {
 }
 
 // index adds a row at a time: SQLite keeps an undo journal for a statement that inserts several,
-// which costs more than the statements saved.
+// which costs more than the statements saved. Of PostgreSQL's rows, insert makes one statement.
 func (tx *Tx) index(ctx context.Context, rid int64, typ string, rows []search.Row) error {
 	for i := range rows {
 		if rows[i].Param.Type != typ {
@@ -63,26 +63,20 @@ func (tx *Tx) indexRow(ctx context.Context, rid int64, row *search.Row) error {
 	}
 	switch row.Param.Kind {
 	case search.Token:
-		return tx.exec(ctx, `INSERT INTO index_token (rid, param, value, system) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
-			rid, param, key(row.Value), system)
+		return tx.insert(ctx, intoToken, rid, param, key(row.Value), system)
 	case search.Reference:
-		return tx.exec(ctx, `INSERT INTO index_reference (rid, param, target, type) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
-			rid, param, key(row.Value), system)
+		return tx.insert(ctx, intoReference, rid, param, key(row.Value), system)
 	case search.Date:
-		return tx.exec(ctx, `INSERT INTO index_date (rid, param, low, high) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
-			rid, param, row.Low, row.High)
+		return tx.insert(ctx, intoDate, rid, param, row.Low, row.High)
 	case search.String:
-		return tx.exec(ctx, `INSERT INTO index_string (rid, param, value) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
-			rid, param, key(row.Value))
+		return tx.insert(ctx, intoString, rid, param, key(row.Value))
 	case search.URI:
-		return tx.exec(ctx, `INSERT INTO index_uri (rid, param, value) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
-			rid, param, key(row.Value))
+		return tx.insert(ctx, intoURI, rid, param, key(row.Value))
 	case search.Number, search.Quantity:
 		if math.IsNaN(row.NumberLow) || math.IsNaN(row.NumberHigh) {
 			return fmt.Errorf("parameter %s has a value that is no number", row.Param.Key())
 		}
-		return tx.exec(ctx, `INSERT INTO index_number (rid, param, low, high, unit, system) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
-			rid, param, row.NumberLow, row.NumberHigh, key(row.Value), system)
+		return tx.insert(ctx, intoNumber, rid, param, row.NumberLow, row.NumberHigh, key(row.Value), system)
 	}
 	return fmt.Errorf("parameter %s has no index", row.Param.Key())
 }

@@ -13,6 +13,10 @@ import (
 // The engine's planner is not asked to choose: its statistics would be missing or old. What
 // is known to select best leads (an id, an identifier, a reference). Where that is not known,
 // the sources are probed: how many rows do they have, counted up to probeLimit.
+//
+// Three things hold an engine to that: tables are joined by CROSS JOIN in the order in which they
+// are to be read, a plus sign before a column keeps an index over it from being used, and a
+// condition on a candidate is fenced.
 type plan struct {
 	typ     int64 // -1 if no resource of this type was ever stored
 	clauses []*clause
@@ -170,17 +174,16 @@ func (c *clause) from(s *statement, typ int64) (from, where, rid string) {
 	t := s.alias()
 	switch {
 	case c.Param.Kind == search.ID:
-		return "resource " + t, t + ".type = " + s.arg(typ) + " AND " + t + ".deleted = 0 AND " + c.oneOf(s, t+".id"), t + ".rid"
+		return "resource " + t, t + ".type = " + s.arg(typ) + " AND +" + t + ".deleted = 0 AND " + c.oneOf(s, t+".id"), t + ".rid"
 	case c.Param.Kind == search.LastUpdated:
-		// Whatever is newer now has a version that is newer.
+		// Whatever is newer now has a version that is newer, and is the newest.
 		low := int64(search.MaxTime)
 		for _, v := range c.Values {
 			low = min(low, v.Low)
 		}
-		v := s.alias()
-		return "version " + v + " CROSS JOIN resource " + t,
-			v + ".updated >= " + s.arg(low) + " AND " + t + ".rid = " + v + ".rid AND " + t + ".seq = " + v + ".seq AND " +
-				t + ".type = " + s.arg(typ) + " AND " + t + ".deleted = 0 AND " + c.match(s, t), t + ".rid"
+		r := s.alias()
+		return "version " + t, t + ".updated >= " + s.arg(low) + " AND +" + t + ".type = " + s.arg(typ) + " AND " + c.match(s, t) +
+			" AND EXISTS (SELECT 1 FROM resource " + r + " WHERE " + r + ".rid = " + t + ".rid AND " + r + ".seq = " + t + ".seq AND +" + r + ".deleted = 0" + fence + ")", t + ".rid"
 	case len(c.chain) > 0:
 		var any []string
 		for i := range c.chain {
@@ -217,7 +220,7 @@ func (c *clause) chainFrom(s *statement, i int) string {
 	inner, where, innerID := c.chain[i].from(s, c.chainTypes[i])
 	to, ref := s.alias(), s.alias()
 	return "SELECT " + ref + ".rid AS rid FROM " + inner + " CROSS JOIN resource " + to + " CROSS JOIN index_reference " + ref +
-		" WHERE " + where + " AND " + to + ".rid = " + innerID + " AND " + to + ".deleted = 0" +
+		" WHERE " + where + " AND " + to + ".rid = " + innerID + " AND +" + to + ".deleted = 0" +
 		" AND " + ref + ".param = " + s.arg(c.param) + " AND " + ref + ".target = " + to + ".id AND " + ref + ".type = " + s.arg(c.chainTypes[i])
 }
 
@@ -249,21 +252,24 @@ func (p *plan) rids(s *statement, after int64, limit string) string {
 	} else {
 		from, where, rid = p.clauses[p.source].from(s, p.typ)
 	}
+	column := rid
+	if p.source >= 0 && !p.clauses[p.source].ordered() {
+		column = "+" + rid // no reason to walk an index by rid: the source knows better
+	}
 	if after > 0 {
-		column := rid
-		if p.source >= 0 && !p.clauses[p.source].ordered() {
-			column = "+" + rid // no reason to walk an index by rid: the source knows better
-		}
 		where += " AND " + column + " > " + s.arg(after)
+	}
+	if p.source >= 0 {
+		where += " AND " + column + beforeHorizon
 	}
 	for i, c := range p.clauses {
 		if i != p.source {
 			where += " AND " + c.holds(s, rid)
 		}
 	}
-	text := "SELECT DISTINCT " + rid + " AS rid FROM " + from + " WHERE " + where
+	text := "SELECT DISTINCT " + column + " AS rid FROM " + from + " WHERE " + where
 	if limit != "" {
-		text += " ORDER BY " + rid + " LIMIT " + limit
+		text += " ORDER BY " + column + " LIMIT " + limit
 	}
 	return text
 }

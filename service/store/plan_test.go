@@ -40,40 +40,48 @@ func explainText(ctx context.Context, r *Reader, text string, args []any) (out [
 	return out, err
 }
 
+// planCase is a search and how it must be run.
+type planCase struct {
+	typ     string
+	clauses []search.Clause
+	leads   string // SQLite's first step on the data
+	sorted  bool   // whether a sort of the few candidates is in order
+	by      string // the index that leads on PostgreSQL, and its columns in use
+}
+
+func planCases() map[string]planCase {
+	patient := clauseOf(obsPatient, search.Value{System: "Patient", Value: "p1"})
+	code := clauseOf(obsCode, search.Value{System: "http://loinc.org", Value: "72514-3"})
+	date := clauseOf(obsDate, search.Value{Prefix: search.Ge, Low: search.Micros(t0), High: search.Micros(t0) + 1})
+	identifier := clauseOf(patID, search.Value{System: "http://nhs", Value: "1"})
+	return map[string]planCase{
+		"patient, code and date": {"Observation", []search.Clause{code, date, patient},
+			`SEARCH t1 USING COVERING INDEX index_reference_by_target (param=? AND target=? AND rid>? AND rid<?)`, false, "index_reference_by_target param target rid rid"},
+		"identifier": {"Patient", []search.Clause{identifier},
+			`SEARCH t1 USING COVERING INDEX index_token_by_value (param=? AND value=? AND rid>? AND rid<?)`, false, "index_token_by_value param value rid rid"},
+		"patient.identifier": {"Observation", []search.Clause{code, {Param: obsPatient, Chain: []search.Chain{{Type: "Patient", Clause: identifier}}}},
+			`SEARCH t2 USING COVERING INDEX index_token_by_value (param=? AND value=?)`, true, "index_token_by_value param value"},
+		"id": {"Patient", []search.Clause{clauseOf(param("Patient", "_id", search.ID), search.Value{Value: "p1"}, search.Value{Value: "p2"})},
+			`SEARCH t1 USING INDEX sqlite_autoindex_resource_1 (type=? AND id=?)`, true, "resource_type_id_key type id"},
+		"two patients": {"Observation", []search.Clause{clauseOf(obsPatient, search.Value{System: "Patient", Value: "p1"}, search.Value{System: "Patient", Value: "p2"})},
+			`SEARCH t1 USING COVERING INDEX index_reference_by_target (param=? AND target=?)`, true, "index_reference_by_target param target"},
+		"code alone, any system": {"Observation", []search.Clause{clauseOf(obsCode, search.Value{AnySystem: true, Value: "72514-3"})},
+			`SEARCH t1 USING COVERING INDEX index_token_by_value (param=? AND value=? AND rid>? AND rid<?)`, false, "index_token_by_value param value rid rid"},
+		"type": {"Observation", nil,
+			`SEARCH t1 USING COVERING INDEX resource_by_type (type=? AND deleted=? AND rid>?)`, false, "resource_by_type type deleted rid"},
+		"day": {"Observation", []search.Clause{clauseOf(obsDate, search.Value{Low: search.Micros(t0), High: search.Micros(t0) + 86400e6})},
+			`SEARCH t1 USING COVERING INDEX index_date_by_value (param=? AND low>? AND low<?)`, true, "index_date_by_value param low low high"},
+		"updated since": {"Observation", []search.Clause{clauseOf(param("Observation", "_lastUpdated", search.LastUpdated), search.Value{Prefix: search.Ge, Low: search.Micros(t0) + 1e6, High: search.Micros(t0) + 1e6})},
+			`SEARCH t1 USING INDEX version_by_time (updated>?)`, true, "version_by_time updated"},
+	}
+}
+
 // TestPlans checks that no search of one patient's data looks at more than that patient's, and
 // that a search that stops after a page does not sort everything first.
 func TestPlans(t *testing.T) {
 	s := freshSQLite(t)()
 	seed(t, s, 20, 5)
-	patient := clauseOf(obsPatient, search.Value{System: "Patient", Value: "p1"})
-	code := clauseOf(obsCode, search.Value{System: "http://loinc.org", Value: "72514-3"})
-	date := clauseOf(obsDate, search.Value{Prefix: search.Ge, Low: search.Micros(t0), High: search.Micros(t0) + 1})
-	identifier := clauseOf(patID, search.Value{System: "http://nhs", Value: "1"})
-	for name, c := range map[string]struct {
-		typ     string
-		clauses []search.Clause
-		leads   string // the first step on the data
-		sorted  bool   // whether a sort of the few candidates is in order
-	}{
-		"patient, code and date": {"Observation", []search.Clause{code, date, patient},
-			`SEARCH t1 USING COVERING INDEX index_reference_by_target (param=? AND target=? AND rid>?)`, false},
-		"identifier": {"Patient", []search.Clause{identifier},
-			`SEARCH t1 USING COVERING INDEX index_token_by_value (param=? AND value=? AND rid>?)`, false},
-		"patient.identifier": {"Observation", []search.Clause{code, {Param: obsPatient, Chain: []search.Chain{{Type: "Patient", Clause: identifier}}}},
-			`SEARCH t2 USING COVERING INDEX index_token_by_value (param=? AND value=?)`, true},
-		"id": {"Patient", []search.Clause{clauseOf(param("Patient", "_id", search.ID), search.Value{Value: "p1"}, search.Value{Value: "p2"})},
-			`SEARCH t1 USING INDEX sqlite_autoindex_resource_1 (type=? AND id=?)`, true},
-		"two patients": {"Observation", []search.Clause{clauseOf(obsPatient, search.Value{System: "Patient", Value: "p1"}, search.Value{System: "Patient", Value: "p2"})},
-			`SEARCH t1 USING COVERING INDEX index_reference_by_target (param=? AND target=?)`, true},
-		"code alone, any system": {"Observation", []search.Clause{clauseOf(obsCode, search.Value{AnySystem: true, Value: "72514-3"})},
-			`SEARCH t1 USING COVERING INDEX index_token_by_value (param=? AND value=? AND rid>?)`, false},
-		"type": {"Observation", nil,
-			`SEARCH t1 USING COVERING INDEX resource_by_type (type=? AND deleted=? AND rid>?)`, false},
-		"day": {"Observation", []search.Clause{clauseOf(obsDate, search.Value{Low: search.Micros(t0), High: search.Micros(t0) + 86400e6})},
-			`SEARCH t1 USING COVERING INDEX index_date_by_value (param=? AND low>? AND low<?)`, true},
-		"updated since": {"Observation", []search.Clause{clauseOf(param("Observation", "_lastUpdated", search.LastUpdated), search.Value{Prefix: search.Ge, Low: search.Micros(t0) + 1e6, High: search.Micros(t0) + 1e6})},
-			`SEARCH t2 USING INDEX version_by_time (updated>?)`, true},
-	} {
+	for name, c := range planCases() {
 		t.Run(name, func(t *testing.T) {
 			plan := explain(t, s, &search.Query{Type: c.typ, Clauses: c.clauses, Count: 20})
 			t.Log("\n" + plan)

@@ -16,8 +16,8 @@ import (
 // lastUpdated is at, cut to microseconds, or one microsecond after the version before where at
 // is not later than that.
 func (tx *Tx) Put(ctx context.Context, d *fhir.Draft, id string, at time.Time, method string, rows []search.Row) (*fhir.Resource, error) {
-	if !fhir.ValidID(id) {
-		return nil, fhir.Errorf(fhir.BadRequest, "value", d.Type+".id", "An id is 1 to 64 letters, digits, - and dots.")
+	if err := checkID(d.Type, id); err != nil {
+		return nil, err
 	}
 	typ, err := tx.intern(ctx, d.Type)
 	if err != nil {
@@ -28,23 +28,22 @@ func (tx *Tx) Put(ctx context.Context, d *fhir.Draft, id string, at time.Time, m
 		return nil, err
 	}
 	version, updated := now.version+1, at.UnixMicro()
-	tx.next.seq++
+	if err := tx.next.step(); err != nil {
+		return nil, err
+	}
 	if found {
 		updated = max(updated, now.updated+1)
 		err = tx.exec(ctx, `UPDATE resource SET version = $1, updated = $2, deleted = 0, seq = $3 WHERE rid = $4`,
 			version, updated, tx.next.seq, now.rid)
 	} else {
-		tx.next.rid++
-		now.rid = tx.next.rid
-		err = tx.exec(ctx, `INSERT INTO resource (rid, type, id, version, updated, deleted, seq) VALUES ($1, $2, $3, $4, $5, 0, $6)`,
-			now.rid, typ, []byte(id), version, updated, tx.next.seq)
+		now.rid, err = tx.addResource(ctx, typ, id, updated)
 	}
 	if err != nil {
 		return nil, err
 	}
 	rid := now.rid
 	res := d.Stamp(id, version, fromMicros(updated))
-	if err := tx.addVersion(ctx, rid, typ, res, method); err != nil {
+	if err := tx.addVersion(ctx, tx.next.seq, rid, typ, res, method); err != nil {
 		return nil, err
 	}
 	if found {
@@ -82,12 +81,14 @@ func (tx *Tx) Delete(ctx context.Context, typ, id string, at time.Time, method s
 	}
 	res.Version++
 	res.LastUpdated = fromMicros(max(at.UnixMicro(), now.updated+1))
-	tx.next.seq++
+	if err := tx.next.step(); err != nil {
+		return nil, err
+	}
 	if err := tx.exec(ctx, `UPDATE resource SET version = $1, updated = $2, deleted = 1, seq = $3 WHERE rid = $4`,
 		res.Version, res.LastUpdated.UnixMicro(), tx.next.seq, now.rid); err != nil {
 		return nil, err
 	}
-	if err := tx.addVersion(ctx, now.rid, symbol, res, method); err != nil {
+	if err := tx.addVersion(ctx, tx.next.seq, now.rid, symbol, res, method); err != nil {
 		return nil, err
 	}
 	return res, tx.unindex(ctx, now.rid)
@@ -100,16 +101,28 @@ type state struct {
 }
 
 func (tx *Tx) state(ctx context.Context, typ int64, id string) (now state, found bool, err error) {
-	found, err = tx.row(ctx, `SELECT rid, version, updated, deleted FROM resource WHERE type = $1 AND id = $2`,
+	found, err = tx.row(ctx, `SELECT rid, version, updated, deleted = 1 FROM resource WHERE type = $1 AND id = $2`,
 		[]any{typ, []byte(id)}, &now.rid, &now.version, &now.updated, &now.deleted)
 	return now, found, err
 }
 
-// addVersion stores res under the sequence number taken last.
-func (tx *Tx) addVersion(ctx context.Context, rid, typ int64, res *fhir.Resource, method string) error {
+// addResource adds the row of a new resource, whose version has the sequence number taken last.
+func (tx *Tx) addResource(ctx context.Context, typ int64, id string, updated int64) (rid int64, err error) {
+	tx.next.rid++
+	return tx.next.rid, tx.insert(ctx, intoResource, tx.next.rid, typ, []byte(id), int64(1), updated, int64(0), tx.next.seq)
+}
+
+// addVersion stores res under a sequence number.
+func (tx *Tx) addVersion(ctx context.Context, seq, rid, typ int64, res *fhir.Resource, method string) error {
 	if method == "" {
 		return fmt.Errorf("store %s: a version needs the method that made it", res.Type)
 	}
-	return tx.exec(ctx, `INSERT INTO version (seq, rid, version, type, updated, method, body) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		tx.next.seq, rid, res.Version, typ, res.LastUpdated.UnixMicro(), method, res.Body)
+	return tx.insert(ctx, intoVersion, seq, rid, res.Version, typ, res.LastUpdated.UnixMicro(), method, res.Body)
+}
+
+func checkID(typ, id string) error {
+	if !fhir.ValidID(id) {
+		return fhir.Errorf(fhir.BadRequest, "value", typ+".id", "An id is 1 to 64 letters, digits, - and dots.")
+	}
+	return nil
 }

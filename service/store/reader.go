@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"aftercare/fhir"
+	"aftercare/fhir/search"
 )
 
 // Reader reads from one state of the database.
@@ -23,8 +24,8 @@ func (s *Store) View(ctx context.Context, fn func(ctx context.Context, r *Reader
 	}
 	defer s.giveBack(ctx, c)
 	r := &Reader{store: s, conn: c}
-	if err := r.exec(ctx, "BEGIN"); err != nil {
-		return err
+	if _, err := c.begin(ctx); err != nil {
+		return r.fail(ctx, err)
 	}
 	return fn(ctx, r)
 }
@@ -40,12 +41,12 @@ func (s *Store) borrow(ctx context.Context) (*conn, error) {
 		if c.open() {
 			return c, nil
 		}
-		fresh, err := connect(ctx, s.readDB)
+		session, err := s.engine.connect(ctx, false)
 		if err != nil {
 			s.idle <- c
 			return nil, s.failed(ctx, err)
 		}
-		return fresh, nil
+		return &conn{session: session}, nil
 	case <-s.closed:
 		return nil, errClosed()
 	case <-ctx.Done():
@@ -56,12 +57,18 @@ func (s *Store) borrow(ctx context.Context) (*conn, error) {
 // giveBack ends the view's transaction. A connection that cannot do that is closed, and made
 // anew when it is next needed.
 func (s *Store) giveBack(ctx context.Context, c *conn) {
-	c.broken = nil
 	ctx = context.WithoutCancel(ctx)
-	if err := c.exec(ctx, "ROLLBACK"); err != nil {
-		s.log.WarnContext(ctx, "a reading connection is replaced", "error", errors.Join(err, c.close()))
+	end := func() {
+		if err := c.rollback(ctx); err != nil {
+			s.log.WarnContext(ctx, "a reading connection is replaced", "error", errors.Join(err, c.close(ctx)))
+		}
+		s.idle <- c
 	}
-	s.idle <- c
+	if s.engine.distant() {
+		go end() // nobody needs to wait for it
+	} else {
+		end()
+	}
 }
 
 func (r *Reader) exec(ctx context.Context, text string, args ...any) error {
@@ -81,11 +88,8 @@ func (r *Reader) fail(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
-	err = r.store.failed(ctx, err)
-	if fhir.KindOf(err) == fhir.Unavailable {
-		r.conn.broken = err
-	}
-	return err
+	r.conn.broken = r.store.failed(ctx, err)
+	return r.conn.broken
 }
 
 // failed turns what the engine says into the vocabulary of fhir.Error.
@@ -97,7 +101,7 @@ func (s *Store) failed(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return fhir.Errorf(fhir.Unavailable, "timeout", "", "The request ended before the database answered.").Because(err)
 	}
-	if known = s.translate(err); known != nil {
+	if known = s.engine.failure(err); known != nil {
 		return known
 	}
 	return fhir.Errorf(fhir.Internal, "exception", "", "The database failed.").Because(err)
@@ -123,6 +127,36 @@ func (r *Reader) Get(ctx context.Context, typ, id string) (*fhir.Resource, error
 		return nil, errNotFound(typ)
 	}
 	return res, nil
+}
+
+// Known reports whether the id was ever used for a resource of the type.
+func (r *Reader) Known(ctx context.Context, typ, id string) (bool, error) {
+	symbol, found, err := r.symbol(ctx, typ)
+	if err != nil || !found {
+		return false, err
+	}
+	var rid int64
+	return r.row(ctx, `SELECT rid FROM resource WHERE type = $1 AND id = $2`, []any{symbol, []byte(id)}, &rid)
+}
+
+// Named reports whether a resource that exists refers to typ/id under one of the parameters,
+// which are of kind Reference.
+func (r *Reader) Named(ctx context.Context, params []*search.Parameter, typ, id string) (bool, error) {
+	s := &statement{}
+	symbol, err := r.symbolOrNone(ctx, typ)
+	if err != nil {
+		return false, err
+	}
+	where := "x.target = " + s.arg(key(id)) + " AND x.type = " + s.arg(symbol) + " AND x.param IN (0"
+	for _, p := range params {
+		param, err := r.symbolOrNone(ctx, p.Key())
+		if err != nil {
+			return false, err
+		}
+		where += ", " + s.arg(param)
+	}
+	var rid int64
+	return r.row(ctx, "SELECT x.rid FROM index_reference x WHERE "+where+") AND +x.rid"+beforeHorizon+" LIMIT 1", s.args, &rid)
 }
 
 // Version returns one version of a resource (https://hl7.org/fhir/R4/http.html#vread); Deleted

@@ -7,10 +7,10 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"aftercare/fhir"
 
@@ -25,22 +25,52 @@ import (
 //go:embed migrations/sqlite/*.sql
 var sqliteMigrations embed.FS
 
-// openSQLite makes the file, brings its tables up to date, and returns a pool of one
-// connection that writes and a pool of connections that only read.
-func openSQLite(ctx context.Context, path string, o Options) (writer, readers *sql.DB, err error) {
+// sqliteEngine is a SQLite file: a pool of one connection that writes and a pool of
+// connections that only read.
+type sqliteEngine struct {
+	writer, reader *sql.DB
+}
+
+// openSQLite makes the file and brings its tables up to date.
+func openSQLite(ctx context.Context, path string, o Options) (engine, error) {
 	if path == "" || path[0] == ':' {
-		return nil, nil, errors.New("a SQLite database needs the path of a file, such as sqlite:data/aftercare.db")
+		return nil, errors.New("a SQLite database needs the path of a file, such as sqlite:data/aftercare.db")
 	}
 	if err := makeFile(path); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	writer = sqliteDB(path, o, nil)
+	writer := sqliteDB(path, o, nil)
 	writer.SetMaxOpenConns(1)
 	if err := migrate(ctx, writer, goose.DialectSQLite3, sqliteMigrations, "migrations/sqlite", o); err != nil {
-		return nil, nil, errors.Join(err, writer.Close())
+		return nil, errors.Join(err, writer.Close())
 	}
-	return writer, sqliteDB(path, o, url.Values{"_pragma": {"query_only(1)"}}), nil
+	if !o.Beside {
+		// A file has one owner, so what is staged in it is of a process that has ended.
+		if _, err := writer.ExecContext(ctx, `UPDATE horizon SET expires = 0`); err != nil {
+			return nil, errors.Join(err, writer.Close())
+		}
+	}
+	return &sqliteEngine{writer, sqliteDB(path, o, url.Values{"_pragma": {"query_only(1)"}})}, nil
 }
+
+func (e *sqliteEngine) connect(ctx context.Context, writes bool) (session, error) {
+	db := e.reader
+	if writes {
+		db = e.writer
+	}
+	c, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &sqliteSession{sql: c, writes: writes, stmts: map[string]*sql.Stmt{}}, nil
+}
+
+func (e *sqliteEngine) distant() bool { return false }
+
+func (e *sqliteEngine) readers() int { return 4 * runtime.NumCPU() }
+
+// close closes the writer's pool last: it folds the write-ahead log into the file.
+func (e *sqliteEngine) close() error { return errors.Join(e.reader.Close(), e.writer.Close()) }
 
 // makeFile makes the folder and the file for the owner alone. SQLite gives the files that it
 // puts beside it the same mode.
@@ -109,27 +139,8 @@ type connector struct {
 func (c connector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
 func (c connector) Driver() driver.Driver                        { return c.driver }
 
-func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, files fs.FS, folder string, o Options) error {
-	sub, err := fs.Sub(files, folder)
-	if err != nil {
-		return err
-	}
-	provider, err := goose.NewProvider(dialect, db, sub, goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
-	if err != nil {
-		return fmt.Errorf("read the migrations: %w", err)
-	}
-	done, err := provider.Up(ctx)
-	if err != nil {
-		return fmt.Errorf("bring the tables up to date: %w", err)
-	}
-	for _, m := range done {
-		o.Logger.InfoContext(ctx, "migration applied", "file", m.Source.Path, "duration", m.Duration)
-	}
-	return nil
-}
-
-// sqliteError translates the engine's result codes (https://sqlite.org/rescode.html).
-func sqliteError(err error) *fhir.Error {
+// failure translates the engine's result codes (https://sqlite.org/rescode.html).
+func (*sqliteEngine) failure(err error) *fhir.Error {
 	var e *sqlite.Error
 	if !errors.As(err, &e) {
 		return nil

@@ -3,11 +3,9 @@ package store
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -20,19 +18,22 @@ import (
 
 // Store is an open database. It is safe for concurrent use.
 type Store struct {
-	log       *slog.Logger
-	now       func() time.Time
-	translate func(error) *fhir.Error
+	log *slog.Logger
+	now func() time.Time
 
-	writeDB, readDB *sql.DB
-	symbols         symbols
-	cursorKey       []byte
+	engine    engine
+	symbols   symbols
+	cursorKey []byte
 
 	// queue holds the writes that wait for the committer. gate guards its closing.
 	queue     chan *write
 	gate      sync.RWMutex
 	closing   bool
 	committed chan struct{} // closed when the committer has ended
+
+	// clearing removes what an earlier process left staged; stopClearing ends it.
+	clearing     sync.WaitGroup
+	stopClearing context.CancelFunc
 
 	// idle holds the connections that nobody reads with.
 	idle   chan *conn
@@ -45,6 +46,9 @@ type Options struct {
 	Logger *slog.Logger
 	// Now is time.Now if nil. It is asked only for the search prefix ap.
 	Now func() time.Time
+	// Beside tells that another process may be serving the database. Then opening it leaves alone
+	// what that one has staged, and does not wait for its turn to write.
+	Beside bool
 	// TracerProvider and MeterProvider are OpenTelemetry's global ones if nil.
 	TracerProvider trace.TracerProvider
 	MeterProvider  metric.MeterProvider
@@ -59,8 +63,14 @@ const (
 	queueLimit = 1024
 )
 
-// Open opens the database that url names and makes it if it is not there: "sqlite:PATH",
-// where PATH may be relative. A folder that is made has mode 0700, a file 0600.
+// Open opens the database that url names and brings its tables up to date:
+//   - "sqlite:PATH", where PATH may be relative. What is not there is made, a folder with mode
+//     0700, a file with 0600.
+//   - "postgres://USER:PASSWORD@HOST:PORT/NAME" with the parameters that libpq and pgx know
+//     (https://www.postgresql.org/docs/current/libpq-connect.html), several hosts among them,
+//     and pool_max_conns, the most connections that are held.
+//
+// An error does not repeat url, which may hold a password.
 func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -68,56 +78,78 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	engine, rest, _ := strings.Cut(url, ":")
-	if engine != "sqlite" {
-		// The rest may hold a password and is not repeated.
-		return nil, fmt.Errorf("a database of kind %q is not supported; use sqlite:PATH", engine)
-	}
-	writer, readers, err := openSQLite(ctx, rest, o)
+	db, err := openEngine(ctx, url, o)
 	if err != nil {
 		return nil, err
 	}
 	s := &Store{
-		log: o.Logger, now: o.Now, translate: sqliteError,
-		writeDB: writer, readDB: readers,
+		log: o.Logger, now: o.Now, engine: db,
 		queue: make(chan *write, queueLimit), committed: make(chan struct{}),
-		idle: make(chan *conn, 4*runtime.NumCPU()), closed: make(chan struct{}),
+		idle: make(chan *conn, db.readers()), closed: make(chan struct{}),
 	}
-	if err := s.start(ctx); err != nil {
-		return nil, errors.Join(err, writer.Close(), readers.Close())
+	if err := s.start(ctx, !o.Beside); err != nil {
+		return nil, errors.Join(err, db.close())
 	}
 	return s, nil
 }
 
-func (s *Store) start(ctx context.Context) error {
-	c, err := connect(ctx, s.writeDB)
+func openEngine(ctx context.Context, url string, o Options) (engine, error) {
+	switch kind, rest, _ := strings.Cut(url, ":"); kind {
+	case "sqlite":
+		return openSQLite(ctx, rest, o)
+	case "postgres", "postgresql":
+		return openPostgres(ctx, url, o)
+	default:
+		return nil, fmt.Errorf("a database of kind %q is not supported; use sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME", kind)
+	}
+}
+
+func (s *Store) start(ctx context.Context, owner bool) error {
+	session, err := s.engine.connect(ctx, true)
 	if err != nil {
 		return fmt.Errorf("connect to the database: %w", err)
 	}
+	c := &conn{session: session}
 	if s.cursorKey, err = loadCursorKey(ctx, c); err != nil {
-		return errors.Join(err, c.close())
+		return errors.Join(err, c.close(ctx))
 	}
 	if err := s.symbols.load(ctx, c); err != nil {
-		return errors.Join(err, c.close())
+		return errors.Join(err, c.close(ctx))
+	}
+	left, err := (&Reader{store: s, conn: c}).horizon(ctx)
+	if err != nil {
+		return errors.Join(err, c.close(ctx))
 	}
 	for range cap(s.idle) {
 		s.idle <- &conn{}
 	}
 	go s.commitAll(c)
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stopClearing = stop
+	if owner && left.begins != nowhere {
+		s.clearing.Go(func() { s.dropLeftovers(background) })
+	}
 	return nil
 }
 
 // loadCursorKey makes the key at the first start. It is no secret of a patient: it only keeps
-// callers from making up cursors.
+// callers from making up cursors. Once there is a key nothing is written: who only wants to read
+// does not wait for those who write.
 func loadCursorKey(ctx context.Context, c *conn) ([]byte, error) {
-	key := make([]byte, 32)
+	var key []byte
+	const text = `SELECT value FROM setting WHERE name = $1`
+	found, err := c.row(ctx, text, []any{"cursor-key"}, &key)
+	if err != nil || found {
+		return key, err
+	}
+	key = make([]byte, 32)
 	if _, err := rand.Read(key); err != nil {
 		return nil, fmt.Errorf("make the key of cursors: %w", err)
 	}
 	if err := c.exec(ctx, `INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`, "cursor-key", key); err != nil {
 		return nil, fmt.Errorf("keep the key of cursors: %w", err)
 	}
-	if _, err := c.row(ctx, `SELECT value FROM setting WHERE name = $1`, []any{"cursor-key"}, &key); err != nil {
+	if _, err := c.row(ctx, text, []any{"cursor-key"}, &key); err != nil {
 		return nil, fmt.Errorf("read the key of cursors: %w", err)
 	}
 	return key, nil
@@ -126,6 +158,8 @@ func loadCursorKey(ctx context.Context, c *conn) ([]byte, error) {
 // Close refuses new work, waits for the writes in the queue and the views that run, and
 // closes the database. A second call does nothing.
 func (s *Store) Close() error {
+	s.stopClearing()
+	s.clearing.Wait()
 	s.gate.Lock()
 	if s.closing {
 		s.gate.Unlock()
@@ -139,10 +173,9 @@ func (s *Store) Close() error {
 	close(s.closed)
 	var errs []error
 	for range cap(s.idle) {
-		errs = append(errs, (<-s.idle).close())
+		errs = append(errs, (<-s.idle).close(context.Background()))
 	}
-	// The writer's pool goes last: it folds the write-ahead log into the file.
-	return errors.Join(append(errs, s.readDB.Close(), s.writeDB.Close())...)
+	return errors.Join(append(errs, s.engine.close())...)
 }
 
 // Ping asks the committer for a turn and reads once from the database. It fails while either

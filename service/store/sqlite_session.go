@@ -1,0 +1,110 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+)
+
+// sqliteSession is a connection with its prepared statements.
+type sqliteSession struct {
+	sql    *sql.Conn
+	writes bool
+	stmts  map[string]*sql.Stmt
+}
+
+// statementLimit bounds the statements that a connection keeps: their texts are many, since a
+// search has the shape that its caller gave it.
+const statementLimit = 256
+
+func (c *sqliteSession) begin(ctx context.Context) (*numbers, error) {
+	if !c.writes {
+		return nil, c.exec(ctx, "BEGIN")
+	}
+	err := c.exec(ctx, "BEGIN IMMEDIATE")
+	if err != nil && c.rollback(ctx) == nil { // one was left that could not be ended before
+		err = c.exec(ctx, "BEGIN IMMEDIATE")
+	}
+	if err != nil {
+		return nil, err
+	}
+	n := &numbers{}
+	err = c.rows(ctx, lastNumbers, nil, func(scan func(...any) error) error { return scan(&n.rid, &n.seq, &n.end) })
+	return n, err
+}
+
+func (c *sqliteSession) savepoint(ctx context.Context) error { return c.exec(ctx, "SAVEPOINT one") }
+func (c *sqliteSession) release(ctx context.Context) error   { return c.exec(ctx, "RELEASE one") }
+func (c *sqliteSession) commit(ctx context.Context) error    { return c.exec(ctx, "COMMIT") }
+func (c *sqliteSession) rollback(ctx context.Context) error  { return c.exec(ctx, "ROLLBACK") }
+
+func (c *sqliteSession) undo(ctx context.Context) error {
+	if err := c.exec(ctx, "ROLLBACK TO one"); err != nil {
+		return err
+	}
+	return c.release(ctx)
+}
+
+func (c *sqliteSession) close(context.Context) error {
+	err := c.forget()
+	if e := c.sql.Close(); !errors.Is(e, sql.ErrConnDone) {
+		err = errors.Join(err, e)
+	}
+	return err
+}
+
+func (c *sqliteSession) forget() error {
+	var errs []error
+	for _, s := range c.stmts {
+		errs = append(errs, s.Close())
+	}
+	clear(c.stmts)
+	return errors.Join(errs...)
+}
+
+func (c *sqliteSession) prepare(ctx context.Context, text string) (*sql.Stmt, error) {
+	if s, ok := c.stmts[text]; ok {
+		return s, nil
+	}
+	if len(c.stmts) >= statementLimit {
+		if err := c.forget(); err != nil {
+			return nil, err
+		}
+	}
+	s, err := c.sql.PrepareContext(ctx, text)
+	if err == nil {
+		c.stmts[text] = s
+	}
+	return s, err
+}
+
+func (c *sqliteSession) exec(ctx context.Context, text string, args ...any) error {
+	s, err := c.prepare(ctx, text)
+	if err != nil {
+		return err
+	}
+	_, err = s.ExecContext(ctx, args...)
+	return err
+}
+
+func (c *sqliteSession) insert(ctx context.Context, into *insertion, values ...any) error {
+	return c.exec(ctx, into.one, values...)
+}
+
+func (c *sqliteSession) rows(ctx context.Context, text string, args []any, each func(scan func(...any) error) error) error {
+	s, err := c.prepare(ctx, text)
+	if err != nil {
+		return err
+	}
+	rows, err := s.QueryContext(ctx, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := each(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
