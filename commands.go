@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -48,12 +49,28 @@ func (p *program) commands() *cobra.Command {
 	demo.Flags().BoolVar(&exit, "exit", false, "stop after printing")
 
 	load := &cobra.Command{
-		Use:   "load FILE...",
-		Short: "load transaction or batch Bundles, or ndjson, into the database",
+		Use:   "load FILE... | FOLDER",
+		Short: "load Bundles or ndjson into the database, or all that was exported from another",
 		Long:  loadHelp,
 		Args:  cobra.MinimumNArgs(1),
 		RunE:  p.run(p.load),
 	}
+	var partSize int64
+	export := &cobra.Command{
+		Use:   "export FOLDER",
+		Short: "write everything that the database holds into a folder, to move it or to keep a copy",
+		Long:  exportHelp,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if partSize < 1 {
+				return errors.New("--part-size must be 1 or more")
+			}
+			return cobra.ExactArgs(1)(cmd, args)
+		},
+		RunE: p.run(func(ctx context.Context, cfg config.Config, args []string) error {
+			return p.export(ctx, cfg, args[0], partSize<<20)
+		}),
+	}
+	export.Flags().Int64Var(&partSize, "part-size", 64, "largest size of a file in `MiB`; one version may be larger")
 	migrate := &cobra.Command{
 		Use:   "migrate",
 		Short: "bring the database to this version's schema and stop",
@@ -79,7 +96,7 @@ func (p *program) commands() *cobra.Command {
 			return err
 		},
 	}
-	root.AddCommand(serve, demo, load, migrate, check, version)
+	root.AddCommand(serve, demo, load, export, migrate, check, version)
 	return root
 }
 

@@ -25,13 +25,24 @@ A .json file holds a Bundle of type transaction or batch, or one resource. A .nd
 one resource a line. A resource with an id is put under that id; one without is created unless its
 identifier is known; one with neither is refused, for loading it twice would store it twice.
 
-What is refused is reported with its file, line and reason, and the rest is loaded. The exit code is then 1.`
+What is refused is reported with its file, line and reason, and the rest is loaded. The exit code is then 1.
+
+` + restoreHelp
 
 // chunkSize is how many ndjson lines go into one transaction.
 const chunkSize = 200
 
-// load puts files into the database and prints a summary.
+// load puts files, or the folder of an export, into the database and prints a summary.
 func (p *program) load(ctx context.Context, cfg config.Config, files []string) (err error) {
+	for _, file := range files {
+		if info, err := os.Stat(file); err != nil || !info.IsDir() {
+			continue
+		}
+		if len(files) > 1 {
+			return fmt.Errorf("%s is a folder; load it alone", file)
+		}
+		return p.restore(ctx, cfg, file)
+	}
 	svc, db, err := open(ctx, cfg, cfg.BaseURLAt(nil), store.Options{Logger: p.logger(cfg)})
 	if err != nil {
 		return err

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -10,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"aftercare/service/store/postgrestest"
 )
 
 // asProgram makes the test binary behave as the program itself, so that signals can be
@@ -79,7 +83,27 @@ func TestSignals(t *testing.T) {
 
 // What was acknowledged is there after the process was killed.
 func TestKilledProcessLosesNothing(t *testing.T) {
-	database := "AFTERCARE_DATABASE=sqlite:" + filepath.Join(t.TempDir(), "a.db")
+	onEachEngine(t, killedProcessLosesNothing)
+}
+
+// onEachEngine runs a test with the setting that names an empty database of each engine.
+func onEachEngine(t *testing.T, test func(t *testing.T, database string)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, "AFTERCARE_DATABASE=sqlite:"+filepath.Join(t.TempDir(), "a.db")) })
+	t.Run("postgres", func(t *testing.T) { test(t, "AFTERCARE_DATABASE="+postgrestest.Database(t)) })
+}
+
+func TestMigrateAgainChangesNothing(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, database string) {
+		for range 2 {
+			var stderr bytes.Buffer
+			if code := run(t.Context(), []string{"migrate"}, []string{database}, io.Discard, &stderr); code != exitOK {
+				t.Errorf("%d: %s", code, stderr.String())
+			}
+		}
+	})
+}
+
+func killedProcessLosesNothing(t *testing.T, database string) {
 	process, base := launch(t, database)
 	put, err := http.NewRequestWithContext(t.Context(), http.MethodPut, base+"/Patient/kept",
 		strings.NewReader(`{"resourceType":"Patient","id":"kept","gender":"female"}`))

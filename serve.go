@@ -66,7 +66,7 @@ func (p *program) serve(ctx context.Context, cfg config.Config, started func(ctx
 		return err
 	}
 
-	gate := &gate{next: handler}
+	gate := &gate{next: handler, limit: cfg.RequestLimit}
 	server := &http.Server{
 		Handler: gate, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, DisableGeneralOptionsHandler: true, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
@@ -112,9 +112,11 @@ func drain(server *http.Server, gate *gate, delay time.Duration, log *slog.Logge
 	return nil
 }
 
-// gate answers /readyz itself once the service is closing.
+// gate bounds how long a request may take, and answers /readyz itself once the service is
+// closing.
 type gate struct {
 	next    http.Handler
+	limit   time.Duration
 	closing atomic.Bool
 }
 
@@ -125,7 +127,9 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Write(fhir.Outcome(fhir.Issue{Severity: "error", Code: "transient", Text: "The service is closing."}))
 		return
 	}
-	g.next.ServeHTTP(w, r)
+	ctx, cancel := context.WithTimeout(r.Context(), g.limit)
+	defer cancel()
+	g.next.ServeHTTP(w, r.WithContext(ctx))
 }
 
 func stopTelemetry(t *telemetry) error {
