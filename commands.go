@@ -74,6 +74,7 @@ func (p *program) commands() *cobra.Command {
 	migrate := &cobra.Command{
 		Use:   "migrate",
 		Short: "bring the database to this version's schema and stop",
+		Long:  "Brings the database to this version's schema and stops. It may run beside the service, and several times at once.\nA database with the schema of a newer version is refused.",
 		Args:  cobra.NoArgs,
 		RunE:  p.run(p.migrate),
 	}

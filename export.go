@@ -35,7 +35,7 @@ func (p *program) export(ctx context.Context, cfg config.Config, folder string, 
 			return fmt.Errorf("AFTERCARE_DATABASE: %w", err)
 		}
 	}
-	db, err := openStore(ctx, cfg, store.Options{Logger: p.logger(cfg), Beside: true})
+	db, err := openStore(ctx, cfg, store.Options{Logger: p.logger(cfg)})
 	if err != nil {
 		return err
 	}

@@ -29,8 +29,12 @@ What is refused is reported with its file, line and reason, and the rest is load
 
 ` + restoreHelp
 
-// chunkSize is how many ndjson lines go into one transaction.
-const chunkSize = 200
+// A transaction has this many ndjson lines, or bytes of them, at most; one line may have more
+// bytes.
+const (
+	chunkSize  = 200
+	chunkBytes = 4 << 20
+)
 
 // load puts files, or the folder of an export, into the database and prints a summary.
 func (p *program) load(ctx context.Context, cfg config.Config, files []string) (err error) {
@@ -43,13 +47,14 @@ func (p *program) load(ctx context.Context, cfg config.Config, files []string) (
 		}
 		return p.restore(ctx, cfg, file)
 	}
+	limitMemory(cfg, p.environ)
 	svc, db, err := open(ctx, cfg, cfg.BaseURLAt(nil), store.Options{Logger: p.logger(cfg)})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 
-	l := &loader{service: svc, report: p.stderr}
+	l := &loader{service: svc, report: p.stderr, maxBody: cfg.MaxBody, maxBundle: cfg.MaxBundle}
 	for i, file := range files {
 		before := l.tally
 		if err := l.file(ctx, file); err != nil {
@@ -82,6 +87,8 @@ func (t tally) String() string {
 type loader struct {
 	service *service.Service
 	report  io.Writer // a line for each thing refused
+	// maxBody limits a line, maxBundle a file that is no ndjson, in bytes; 0 means no limit.
+	maxBody, maxBundle int64
 	tally
 }
 
@@ -95,7 +102,7 @@ func (l *loader) file(ctx context.Context, path string) error {
 	if ext := filepath.Ext(path); ext == ".ndjson" || ext == ".jsonl" {
 		return l.lines(ctx, path)
 	}
-	data, err := os.ReadFile(path)
+	data, err := readWhole(path, l.maxBundle)
 	if err != nil {
 		return err
 	}
@@ -111,6 +118,18 @@ func (l *loader) file(ctx context.Context, path string) error {
 		return err
 	}
 	return l.bundle(ctx, asBundle("batch", []line{{entry: e}}), func(int) string { return path })
+}
+
+// readWhole reads a file of at most limit bytes.
+func readWhole(path string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if limit > 0 && info.Size() > limit {
+		return nil, fmt.Errorf("it is larger than the %d bytes of AFTERCARE_MAX_BUNDLE; an ndjson file may have any size", limit)
+	}
+	return os.ReadFile(path)
 }
 
 // bundle processes one Bundle; place names its entries in reports.
@@ -150,29 +169,55 @@ func (l *loader) lines(ctx context.Context, path string) error {
 	}
 	defer f.Close()
 	var chunk []line
+	size := 0
 	r := bufio.NewReader(f)
 	for number := 1; ; number++ {
-		text, err := r.ReadBytes('\n')
-		if err != nil && err != io.EOF {
+		text, err := readLine(r, l.maxBody)
+		last := errors.Is(err, io.EOF)
+		if err != nil && !last && !errors.Is(err, errLongLine) {
 			return err
 		}
-		last := err == io.EOF
-		if text = bytes.TrimSpace(text); len(text) > 0 {
-			entry, err := parseEntry(text)
+		if text = bytes.TrimSpace(text); len(text) > 0 || errors.Is(err, errLongLine) {
+			var entry []byte
+			if err == nil || last {
+				entry, err = parseEntry(text)
+			}
 			if err != nil {
 				l.refuse(fmt.Sprintf("%s: line %d", path, number), err)
 			} else {
 				chunk = append(chunk, line{number, entry})
+				size += len(entry)
 			}
 		}
-		if len(chunk) == chunkSize || last && len(chunk) > 0 {
+		if len(chunk) == chunkSize || size >= chunkBytes || last && len(chunk) > 0 {
 			if err := l.chunk(ctx, path, chunk); err != nil {
 				return err
 			}
-			chunk = chunk[:0]
+			chunk, size = chunk[:0], 0
 		}
 		if last || ctx.Err() != nil {
 			return ctx.Err()
+		}
+	}
+}
+
+var errLongLine = errors.New("the line is longer than AFTERCARE_MAX_BODY")
+
+// readLine reads a line of at most limit bytes (0: of any length), with its end. A longer one is passed over:
+// the error is errLongLine then. It is io.EOF at the last line.
+func readLine(r *bufio.Reader, limit int64) ([]byte, error) {
+	var text []byte
+	for long := false; ; {
+		part, err := r.ReadSlice('\n')
+		if long = long || limit > 0 && int64(len(text)+len(part)) > limit; !long {
+			text = append(text, part...)
+		}
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+		case long && (err == nil || errors.Is(err, io.EOF)):
+			return nil, errLongLine
+		default:
+			return text, err
 		}
 	}
 }

@@ -8,7 +8,8 @@ import (
 	"aftercare/service/store"
 )
 
-// migrate brings the database to this version's schema, which opening it does.
+// migrate brings the database to this version's schema, which opening it does. A service may be
+// running on it.
 func (p *program) migrate(ctx context.Context, cfg config.Config, _ []string) error {
 	db, err := openStore(ctx, cfg, store.Options{Logger: p.logger(cfg)})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"aftercare/config"
 	"aftercare/definitions"
+	"aftercare/fhir"
 	"aftercare/service"
 	"aftercare/service/store"
 )
@@ -16,13 +17,9 @@ import (
 // open opens the database and makes the service on it. The caller closes the store once
 // the service is no longer used.
 func open(ctx context.Context, cfg config.Config, base string, o store.Options) (*service.Service, *store.Store, error) {
-	sources := []fs.FS{definitions.Files()}
-	if cfg.Definitions != "" {
-		sources = append(sources, os.DirFS(cfg.Definitions))
-	}
-	known, err := definitions.Load(sources...)
+	known, err := loadDefinitions(cfg)
 	if err != nil {
-		return nil, nil, fmt.Errorf("definitions: %w", err)
+		return nil, nil, err
 	}
 	db, err := openStore(ctx, cfg, o)
 	if err != nil {
@@ -30,12 +27,25 @@ func open(ctx context.Context, cfg config.Config, base string, o store.Options) 
 	}
 	s, err := service.New(ctx, service.Options{
 		Store: db, Definitions: known, BaseURL: base, Zone: cfg.Zone, References: cfg.References,
-		Logger: o.Logger, Software: versionName(),
+		Logger: o.Logger, Software: versionName(), MaxResource: cfg.MaxBody,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, db.Close())
 	}
 	return s, db, nil
+}
+
+// loadDefinitions reads the built-in definitions and the site's own.
+func loadDefinitions(cfg config.Config) ([]*fhir.Node, error) {
+	sources := []fs.FS{definitions.Files()}
+	if cfg.Definitions != "" {
+		sources = append(sources, os.DirFS(cfg.Definitions))
+	}
+	known, err := definitions.Load(sources...)
+	if err != nil {
+		return nil, fmt.Errorf("definitions: %w", err)
+	}
+	return known, nil
 }
 
 // openStore opens the database and brings its schema up to date.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,14 +32,27 @@ func TestMain(m *testing.M) {
 // launch runs the program as a process and waits until it is ready.
 func launch(t *testing.T, environ ...string) (process *exec.Cmd, base string) {
 	t.Helper()
-	process = exec.CommandContext(t.Context(), os.Args[0], "serve")
+	process, p := spawn(t, "serve", environ...)
+	return process, p.base(t)
+}
+
+// spawn runs a command of the program as a process.
+func spawn(t *testing.T, command string, environ ...string) (*exec.Cmd, *started) {
+	t.Helper()
+	process := exec.CommandContext(t.Context(), os.Args[0], command)
 	p := &started{code: make(chan int)}
 	process.Stderr = &p.stderr
 	process.Env = append([]string{asProgram + "=1", "AFTERCARE_LISTEN=127.0.0.1:0"}, environ...)
 	if err := process.Start(); err != nil {
 		t.Fatal(err)
 	}
-	return process, p.waitFor(t, &p.stderr, `"msg":"ready","base":"([^"]+)"`)
+	return process, p
+}
+
+// base waits until the process is ready.
+func (p *started) base(t *testing.T) string {
+	t.Helper()
+	return p.waitFor(t, &p.stderr, `"msg":"ready","base":"([^"]+)"`)
 }
 
 func TestSignals(t *testing.T) {
@@ -99,6 +113,83 @@ func TestMigrateAgainChangesNothing(t *testing.T) {
 			if code := run(t.Context(), []string{"migrate"}, []string{database}, io.Discard, &stderr); code != exitOK {
 				t.Errorf("%d: %s", code, stderr.String())
 			}
+		}
+	})
+}
+
+// Processes that are started together on an empty database make its tables once, and put the
+// definitions in once. A SQLite file has one service at a time.
+func TestStartedTogether(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, database string) {
+		services := 4
+		if strings.HasPrefix(database, "AFTERCARE_DATABASE=sqlite:") {
+			services = 1
+		}
+		type one struct {
+			process *exec.Cmd
+			*started
+		}
+		var serving, migrating []one
+		for i := range 8 {
+			if i < services {
+				process, p := spawn(t, "serve", database)
+				serving = append(serving, one{process, p})
+			} else {
+				process, p := spawn(t, "migrate", database)
+				migrating = append(migrating, one{process, p})
+			}
+		}
+		for _, m := range migrating {
+			if err := m.process.Wait(); err != nil {
+				t.Errorf("migrate: %v: %s", err, m.stderr.String())
+			}
+		}
+		for _, s := range serving {
+			base := s.base(t)
+			if status, body := get(t, base+"/PlanDefinition/osseointegration-aftercare/_history"); status != http.StatusOK || !strings.Contains(body, `"total":1,`) {
+				t.Errorf("the history of a definition: %d %.200s", status, body)
+			}
+			_, resources := get(t, base+"/PlanDefinition?_count=0")
+			_, versions := get(t, base+"/PlanDefinition/_history?_count=0")
+			if total(resources) != total(versions) || total(resources) < 2 {
+				t.Errorf("%d PlanDefinitions have %d versions", total(resources), total(versions))
+			}
+		}
+		for _, s := range serving {
+			if err := s.process.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.process.Wait(); err != nil {
+				t.Errorf("serve: %v: %s", err, s.stderr.String())
+			}
+		}
+	})
+}
+
+// total is that of a Bundle, 0 if it has none.
+func total(bundle string) int {
+	_, rest, _ := strings.Cut(bundle, `"total":`)
+	n, _ := strconv.Atoi(rest[:max(strings.IndexAny(rest, ",}"), 0)])
+	return n
+}
+
+func TestMigrateBesideAService(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, database string) {
+		process, base := launch(t, database)
+		for range 2 {
+			m, p := spawn(t, "migrate", database)
+			if err := m.Wait(); err != nil {
+				t.Errorf("%v: %s", err, p.stderr.String())
+			}
+			if status, body := get(t, strings.TrimSuffix(base, "/fhir")+"/readyz"); status != http.StatusOK {
+				t.Errorf("%d %s", status, body)
+			}
+		}
+		if err := process.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if err := process.Wait(); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -52,7 +52,11 @@ func (p *program) restore(ctx context.Context, cfg config.Config, folder string)
 	} else if err != nil {
 		return err
 	}
-	registry, err := search.NewRegistry()
+	known, err := loadDefinitions(cfg)
+	if err != nil {
+		return err
+	}
+	registry, err := search.NewRegistry(known...)
 	if err != nil {
 		return fmt.Errorf("search parameters: %w", err)
 	}

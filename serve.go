@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -58,8 +59,9 @@ func (p *program) serve(ctx context.Context, cfg config.Config, started func(ctx
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	defer startWorkers(db)()
 	handler, err := api.New(api.Options{
-		Service: svc, BaseURL: base, Logger: log, MaxBody: cfg.MaxBody, MaxBundle: cfg.MaxBundle, CORSOrigins: cfg.CORSOrigins,
+		Service: svc, BaseURL: base, Logger: log, MaxBody: cfg.MaxBody, MaxBundle: cfg.MaxBundle, Memory: limitMemory(cfg, p.environ), CORSOrigins: cfg.CORSOrigins,
 		TracerProvider: tele.tracer, MeterProvider: tele.meter, Metrics: tele.metrics,
 	})
 	if err != nil {
@@ -85,6 +87,18 @@ func (p *program) serve(ctx context.Context, cfg config.Config, started func(ctx
 		return fmt.Errorf("the server ended: %w", err)
 	case <-ctx.Done():
 		return drain(server, gate, cfg.DrainDelay, log)
+	}
+}
+
+// startWorkers runs what goes on beside requests, each on one of all replicas, and returns what
+// ends it.
+func startWorkers(db *store.Store) (end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var workers sync.WaitGroup
+	workers.Go(func() { db.Housekeep(ctx) })
+	return func() {
+		cancel()
+		workers.Wait()
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"aftercare/service"
+	"aftercare/service/memory"
 
 	"github.com/gin-gonic/gin"
 	"go.opentelemetry.io/otel/metric"
@@ -25,6 +26,9 @@ const (
 	DefaultMaxBundle = 64 << 20
 )
 
+// DefaultMemory is the memory for requests where Options names none, in bytes.
+const DefaultMemory = 640 << 20
+
 // Options are what the API is made of. Service and BaseURL are required.
 type Options struct {
 	Service *service.Service
@@ -36,6 +40,9 @@ type Options struct {
 	// MaxBody limits the body of a single resource, MaxBundle that of a Bundle sent to
 	// the base; both in bytes, 0 means the default.
 	MaxBody, MaxBundle int64
+	// Memory is what the bodies and the answers of all requests may take together, in bytes;
+	// 0 means DefaultMemory. What would take more is answered with 503.
+	Memory int64
 	// CORSOrigins are the origins, such as https://dashboard.example, whose web pages may
 	// use the FHIR base; none: no page of another origin may.
 	CORSOrigins []string
@@ -56,6 +63,7 @@ type api struct {
 	log       *slog.Logger
 	maxBody   int64
 	maxBundle int64
+	memory    *memory.Budget
 	origins   []string
 	tracer    trace.Tracer
 	meters    meters
@@ -97,6 +105,10 @@ func newAPI(o Options) (*api, error) {
 	if a.maxBundle == 0 {
 		a.maxBundle = DefaultMaxBundle
 	}
+	if o.Memory == 0 {
+		o.Memory = DefaultMemory
+	}
+	a.memory = memory.New(o.Memory)
 	if a.newID == nil {
 		a.newID = rand.Text
 	}

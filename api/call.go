@@ -8,6 +8,7 @@ import (
 	"aftercare/fhir"
 	"aftercare/fhir/search"
 	"aftercare/service"
+	"aftercare/service/memory"
 
 	"github.com/gin-gonic/gin"
 )
@@ -25,6 +26,8 @@ type call struct {
 	when service.Preconditions
 	// pretty asks for an indented reply.
 	pretty bool
+	// memory is what the call holds of what all may hold.
+	memory *memory.Claim
 }
 
 // ctx carries the request id, the span and the client's patience.
@@ -41,7 +44,9 @@ const anyParameter = "*"
 // that the caller relies on (DELETE ...?_cascade=).
 func (a *api) handle(do func(*call) error, takes ...string) gin.HandlerFunc {
 	return func(g *gin.Context) {
-		c, err := a.open(g, takes)
+		c := &call{Context: g, typ: g.Param("type"), id: g.Param("id"), prefer: preferences(g.Request.Header), memory: a.memory.Claim()}
+		defer c.memory.Release()
+		err := a.open(c, takes)
 		if err == nil {
 			err = do(c)
 		}
@@ -51,36 +56,36 @@ func (a *api) handle(do func(*call) error, takes ...string) gin.HandlerFunc {
 	}
 }
 
-func (a *api) open(g *gin.Context, takes []string) (*call, error) {
-	c := &call{Context: g, typ: g.Param("type"), id: g.Param("id"), prefer: preferences(g.Request.Header)}
+// open reads and checks what is in the address and the headers of a call.
+func (a *api) open(c *call, takes []string) error {
 	if err := c.checkAddress(); err != nil {
 		// The router takes /metadata, say, for a type where the method is not one of its own.
-		if methods := a.offered(g.Request.URL.Path); methods != nil && !slices.Contains(methods, g.Request.Method) && fhir.KindOf(err) != fhir.NotAllowed {
+		if methods := a.offered(c.Request.URL.Path); methods != nil && !slices.Contains(methods, c.Request.Method) && fhir.KindOf(err) != fhir.NotAllowed {
 			err = errNoMethod
 		}
-		return nil, err
+		return err
 	}
 	var err error
 	if c.parameters, err = readParameters(c); err != nil {
-		return nil, err
+		return err
 	}
 	if !slices.Contains(takes, anyParameter) && !c.prefer.lenient {
 		if err := refuseUnknown(c.parameters, takes); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if c.writes() {
-		if c.when, err = preconditions(g.Request.Header); err != nil {
-			return nil, err
+		if c.when, err = preconditions(c.Request.Header); err != nil {
+			return err
 		}
 		if err := c.checkConditions(); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if c.pretty, err = isPretty(c.parameters); err != nil {
-		return nil, err
+		return err
 	}
-	return c, acceptable(g.Request.Header, c.parameters)
+	return acceptable(c.Request.Header, c.parameters)
 }
 
 // isSearchForm tells POST /:type/_search, which reads, from the POSTs that write.

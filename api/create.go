@@ -21,7 +21,7 @@ func (a *api) create(c *call) error {
 			return fhir.Errorf(fhir.BadRequest, "invalid", "", "If-None-Exist is empty; give search parameters such as identifier=system|value, or leave the header out.")
 		}
 	}
-	body, err := readResource(c.Context, a.maxBody)
+	body, err := readResource(c, a.maxBody)
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ func (a *api) operation(name string) func(*call) error {
 				return fhir.Errorf(fhir.BadRequest, "not-supported", "", "$%s changes nothing, so If-Match and If-None-Match say nothing.", name)
 			}
 			if c.Request.ContentLength != 0 {
-				if q.Body, err = readResource(c.Context, a.maxBody); err != nil {
+				if q.Body, err = readResource(c, a.maxBody); err != nil {
 					return err
 				}
 			}

@@ -6,8 +6,6 @@ import (
 
 	"aftercare/fhir"
 	"aftercare/service"
-
-	"github.com/gin-gonic/gin"
 )
 
 // jsonPatch is the media type of RFC 6902.
@@ -17,7 +15,7 @@ const jsonPatch = "application/json-patch+json"
 // selects (https://hl7.org/fhir/R4/http.html#patch). The body is a JSON Patch, or a
 // FHIRPath Patch as a Parameters resource.
 func (a *api) patch(c *call) error {
-	format, body, err := readPatch(c.Context, a.maxBody)
+	format, body, err := readPatch(c, a.maxBody)
 	if err != nil {
 		return err
 	}
@@ -34,12 +32,12 @@ func (a *api) patch(c *call) error {
 }
 
 // readPatch reads a patch and its language, by Content-Type.
-func readPatch(g *gin.Context, limit int64) (service.PatchFormat, []byte, error) {
+func readPatch(c *call, limit int64) (service.PatchFormat, []byte, error) {
 	format := service.FHIRPathPatch
-	if mediaType, _, err := mime.ParseMediaType(g.GetHeader("Content-Type")); err == nil && mediaType == jsonPatch {
+	if mediaType, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err == nil && mediaType == jsonPatch {
 		format = service.JSONPatch
 	}
-	body, err := readBody(g, limit, jsonPatch+" or "+fhirJSON, func(mediaType string) bool {
+	body, err := readBody(c, limit, jsonPatch+" or "+fhirJSON, func(mediaType string) bool {
 		return mediaType == jsonPatch || fhir.IsJSON(mediaType)
 	})
 	return format, body, err

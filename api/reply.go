@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
+	"time"
 
 	"aftercare/fhir"
 	"aftercare/service"
+	"aftercare/service/memory"
 
 	"github.com/gin-gonic/gin"
 )
@@ -24,12 +27,48 @@ func reply(g *gin.Context, status int, body []byte) {
 		g.Writer.WriteHeaderNow()
 		return
 	}
-	_, _ = g.Writer.Write(body) // an error means that the client has gone
+	writeInTime(g, body)
 }
 
-// reply sends FHIR JSON, indented where that was asked for.
+// writeMost is how long an answer may take to be sent, of any size.
+const writeMost = 3 * time.Minute
+
+// writeInTime sends a body. A client that is too slow to take a large one is cut off, as one
+// that is too slow to send is: see stretch. An error means that the client has gone.
+func writeInTime(g *gin.Context, body []byte) {
+	if len(body) <= memory.FreeAnswer {
+		_, _ = g.Writer.Write(body)
+		return
+	}
+	connection, end := http.NewResponseController(g.Writer), time.Now().Add(writeMost)
+	for part := range slices.Chunk(body, stretch) {
+		until := time.Now().Add(stretchTime)
+		if end.Before(until) {
+			until = end
+		}
+		_ = connection.SetWriteDeadline(until) // a test may have no connection
+		if _, err := g.Writer.Write(part); err != nil {
+			return
+		}
+	}
+}
+
+// reply sends FHIR JSON, indented where that was asked for. The error's kind is Unavailable
+// where the answers of others, which wait for their readers, have taken the memory.
 func (c *call) reply(status int, body []byte) error {
-	if c.pretty {
+	if err := c.memory.Answered(int64(len(body))); err != nil {
+		return err
+	}
+	return c.send(status, body)
+}
+
+// maxIndent is the most that is indented, in bytes: that is for people to read, and white
+// space can make the answer many times as large.
+const maxIndent = 1 << 20
+
+// send is reply for what has its memory.
+func (c *call) send(status int, body []byte) error {
+	if c.pretty && len(body) <= maxIndent {
 		body = indent(body)
 	}
 	reply(c.Context, status, body)
@@ -59,7 +98,8 @@ func (c *call) describe(r *fhir.Resource) {
 }
 
 // replyWritten answers a create or update with what Prefer asked for, by default the
-// resource (https://hl7.org/fhir/R4/http.html#ops).
+// resource (https://hl7.org/fhir/R4/http.html#ops). A large one is left out where there is no
+// memory for it to wait in: what was asked is a preference.
 func (a *api) replyWritten(c *call, status int, w service.Written) error {
 	c.describe(w.Resource)
 	switch c.prefer.returns {
@@ -67,9 +107,11 @@ func (a *api) replyWritten(c *call, status int, w service.Written) error {
 		return c.replyEmpty(status)
 	case preferOutcome:
 		return c.reply(status, fhir.Outcome(w.Issues...))
-	default:
-		return c.reply(status, w.Resource.Body)
 	}
+	if c.reply(status, w.Resource.Body) != nil { // it is written: then the headers tell of it alone
+		return c.replyEmpty(status)
+	}
+	return nil
 }
 
 // locate sets Location to the version that was made or found.

@@ -11,7 +11,7 @@ import (
 // for a new resource only. PUT
 // [base]/[type]?query updates the one resource that the query selects, or makes one.
 func (a *api) update(c *call) error {
-	body, err := readResource(c.Context, a.maxBody)
+	body, err := readResource(c, a.maxBody)
 	if err != nil {
 		return err
 	}

@@ -1,5 +1,6 @@
-// Package bench measures whole requests: a real HTTP client, the API, the service and a
-// SQLite file that is synced at every commit, all in one process. Run it with
+// Package bench measures whole requests: a real HTTP client, the API and the service in one
+// process, on a SQLite file and on a PostgreSQL server of its own beside it, both of which sync at
+// every commit. Run it with
 //
 //	go test -bench . ./bench
 //

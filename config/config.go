@@ -31,6 +31,8 @@ type Config struct {
 	// MaxBody and MaxBundle are the largest request bodies in bytes: of one resource,
 	// and of a Bundle that is posted to the base.
 	MaxBody, MaxBundle int64
+	// Memory is what the process may use, in bytes; 0 means what its container may.
+	Memory int64
 	// CORSOrigins are the web origins, such as "https://dashboard.example", whose pages may
 	// use the FHIR base; none by default.
 	CORSOrigins []string

@@ -76,6 +76,8 @@ var settings = func() []Setting {
 			Meaning: "largest request body of one resource"},
 		{Name: "MAX_BUNDLE", Default: "64MiB", set: size(func(c *Config) *int64 { return &c.MaxBundle }),
 			Meaning: "largest Bundle posted to the base"},
+		{Name: "MEMORY", set: setMemory,
+			Meaning: "memory that the process may use; what its container may, or 1GiB where nothing limits it"},
 		{Name: "CORS_ORIGINS", set: setOrigins,
 			Meaning: "web origins whose pages may use the FHIR base, separated by commas"},
 		{Name: "REQUEST_LIMIT", Default: "2m", set: setRequestLimit,
@@ -243,6 +245,16 @@ func parseSize(s string) (int64, bool) {
 	}
 	n, err := strconv.ParseUint(s, 10, 31)
 	return int64(n) * unit, err == nil
+}
+
+// setMemory takes what is enough for the largest Bundle that is accepted by default.
+func setMemory(c *Config, v string) error {
+	n, ok := parseSize(v)
+	if !ok || n < 256<<20 || n > 1<<40 {
+		return errors.New("is no size from 256MiB to 1024GiB; give a whole number with MiB or GiB, such as 2GiB")
+	}
+	c.Memory = n
+	return nil
 }
 
 // setOrigins takes origins as browsers send them: lower case, no default port, no path.

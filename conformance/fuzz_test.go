@@ -93,7 +93,7 @@ var anyEntry = rapid.Custom(func(t *rapid.T) string {
 	gender := pick("gender", female, male, `"gender":"unheard-of"`, identified(value), identified(value)+","+female)
 	var more []string
 	if rapid.Bool().Draw(t, "condition") {
-		more = append(more, pick("which", `"ifMatch":"W/\"1\""`, `"ifMatch":"*"`, `"ifNoneMatch":"*"`, `"ifNoneExist":"`+query+`"`))
+		more = append(more, pick("which", `"ifMatch":"W/\"1\""`, `"ifMatch":"*"`, `"ifNoneMatch":"*"`, `"ifNoneExist":"`+query+`"`, `"ifModifiedSince":"2020-01-01T00:00:00Z"`))
 	}
 	e := pick("entry",
 		entry("POST Patient", patient("", gender), more...), entry("PUT Patient/"+id, patient(id, gender), more...),
@@ -105,6 +105,7 @@ var anyEntry = rapid.Custom(func(t *rapid.T) string {
 		entry("GET Patient/"+id+"/_history/1", "", more...), entry("GET Patient/"+id+"/_history", "", more...), entry("POST Spaceship", patient("", ""), more...),
 		entry("GET Patient/"+id+"/$everything", "", more...), entry("POST Patient/"+id+"/$meta", emptyParameters, more...), entry("GET $meta", "", more...),
 		entry("POST Patient/"+id+"/$meta-add", metaParameters, more...), entry("POST Patient/"+id+"/$meta-delete", metaParameters, more...), entry("GET _history", "", more...),
+		entry("GET metadata", "", more...), entry("PUT Patient?"+query+"&_count=1", patient("", identified(value)), more...),
 	)
 	if rapid.Bool().Draw(t, "named") {
 		e = named(pick("fullUrl", urn1, urn2, fuzzBase+"/Patient/"+id), e)
@@ -158,6 +159,17 @@ func newest(ctx context.Context, t reporter, svc *service.Service) string {
 	return b.String()
 }
 
+// refers reports whether a resource has a reference or a link of its narrative to a target. The
+// text of the narrative and other attributes may name it.
+func refers(body []byte, target string) bool {
+	for _, form := range []string{`"reference":"%s"`, ` href=\"%s\"`, ` src='%s'`} {
+		if strings.Contains(string(body), fmt.Sprintf(form, target)) {
+			return true
+		}
+	}
+	return false
+}
+
 func checkAnswer(ctx context.Context, t reporter, svc *service.Service, body, answer []byte) {
 	t.Helper()
 	asked, err := fhir.Parse(body)
@@ -191,7 +203,8 @@ func checkAnswer(ctx context.Context, t reporter, svc *service.Service, body, an
 		if err != nil {
 			t.Fatalf("entry %d is not at its location: %v", i, err)
 		}
-		if transaction && slices.Contains(texts(asked.Each("entry", "fullUrl")), urn1) && strings.Contains(string(stored.Body), urn1) {
+		method := asked.Each("entry")[i].Str("request", "method") // a patch may leave what was there before
+		if transaction && method != "PATCH" && slices.Contains(texts(asked.Each("entry", "fullUrl")), urn1) && refers(stored.Body, urn1) {
 			t.Fatalf("entry %d is stored with a reference that was not resolved", i)
 		}
 		if fresh := strings.HasPrefix(status, "201"); fresh && seen[at] {

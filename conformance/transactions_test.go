@@ -27,6 +27,11 @@ func named(fullURL, entry string) string { return `{"fullUrl":"` + fullURL + `",
 // binary holds [{"op":"remove","path":"/gender"}], as a JSON Patch travels in a Bundle.
 const binary = `{"resourceType":"Binary","contentType":"application/json-patch+json","data":"W3sib3AiOiJyZW1vdmUiLCJwYXRoIjoiL2dlbmRlciJ9XQ=="}`
 
+// addition is a FHIRPath Patch that adds an element; value is such as `"valueCode":"en"`.
+func addition(typ, name, value string) string {
+	return `{"resourceType":"Parameters","parameter":[{"name":"operation","part":[{"name":"type","valueCode":"add"},{"name":"path","valueString":"` + typ + `"},{"name":"name","valueString":"` + name + `"},{"name":"value",` + value + `}]}]}`
+}
+
 const (
 	urn1 = "urn:uuid:6c3b2f0e-5b3a-4f0c-9a56-0d2f3a0c0001"
 	urn2 = "urn:uuid:6c3b2f0e-5b3a-4f0c-9a56-0d2f3a0c0002"
@@ -115,6 +120,7 @@ var transactions = map[string][]exchange{
 		{name: "and is rewritten", line: "GET /Condition?subject=Patient/{fourth}", status: 200, want: []string{"entry.resource.subject.reference = Patient/{fourth}"}},
 	},
 	"what cannot be resolved is refused with its place": {
+		{name: "a urn of an entry that deletes", line: "POST ", body: bundle("transaction", named(urn1, entry("DELETE Patient?identifier=urn:conformance|none", "")), entry("POST Condition", condition("", urn1, ""))), status: 400, want: []string{"issue.expression = Bundle.entry[1].resource.subject.reference"}},
 		{name: "a urn of no entry", line: "POST ", body: bundle("transaction", entry("POST Patient", patient("", "")), entry("POST Condition", condition("", urn1, ""))), status: 400, want: []string{"issue.expression = Bundle.entry[1].resource.subject.reference"}},
 		{name: "a condition that finds none", line: "POST ", body: bundle("transaction", entry("POST Condition", condition("", "Patient?identifier=urn:conformance|1", ""))), status: 412, want: []string{"+ Bundle.entry[0].resource.subject"}},
 		{name: "two of them", line: "POST ", body: bundle("transaction", entry("PUT Patient/a", patient("a", identified("1"))), entry("PUT Patient/b", patient("b", identified("1")))), status: 200},
@@ -182,6 +188,60 @@ var transactions = map[string][]exchange{
 			entry("POST Patient", patient("", identified("1"))), entry("PUT Patient?identifier=urn:conformance|1", patient("", identified("1")))), status: 412, want: []string{"+ Bundle.entry[1]"}},
 		{name: "none was made", line: "GET /Patient?_summary=count", status: 200, want: []string{"total = 0"}},
 	},
+	"a conditional write that finds a resource is alone with it afterwards": {
+		{name: "one is there", line: "PUT /Patient/f", body: patient("f", identified("1")+","+female), status: 201},
+		{name: "an update and a create", line: "POST ", body: bundle("transaction",
+			entry("POST Patient", patient("", identified("1"))), entry("PUT Patient?identifier=urn:conformance|1", patient("", identified("1")+","+male))), status: 412, want: []string{"issue.code = multiple-matches", "issue.expression = Bundle.entry[1]"}},
+		{name: "a patch and an update", line: "POST ", body: bundle("transaction",
+			entry("PATCH Patient?identifier=urn:conformance|1", fhirPathPatch("male")), entry("PUT Patient/g", patient("g", identified("1")))), status: 412, want: []string{"issue.code = multiple-matches", "issue.expression = Bundle.entry[0]"}},
+		{name: "a create that finds it and one that does not ask", line: "POST ", body: bundle("transaction",
+			entry("POST Patient", patient("", identified("1")), `"ifNoneExist":"identifier=urn:conformance|1"`), entry("POST Patient", patient("", identified("1")))), status: 412, want: []string{"issue.code = multiple-matches", "issue.expression = Bundle.entry[0]"}},
+		{name: "an update that leaves the identifier to another", line: "POST ", body: bundle("transaction",
+			entry("PUT Patient?identifier=urn:conformance|1", patient("", identified("2"))), entry("POST Patient", patient("", identified("1")))), status: 412, want: []string{"issue.code = multiple-matches", "issue.expression = Bundle.entry[0]"}},
+		{name: "nothing was written", line: "GET /Patient/_history", status: 200, want: []string{"entry.resource.id = f", "entry.resource.meta.versionId = 1"}},
+		{name: "a create that finds what an update changes", line: "POST ", body: bundle("transaction",
+			entry("POST Patient", patient("", identified("1")), `"ifNoneExist":"identifier=urn:conformance|1"`), entry("PUT Patient/f", patient("f", identified("1")+","+male))), status: 200, want: []string{"entry.response.status = 200 OK,200 OK"}},
+		{name: "a deletion, and what takes its place", line: "POST ", body: bundle("transaction",
+			entry("DELETE Patient?identifier=urn:conformance|1", ""), entry("PUT Patient/g", patient("g", identified("1")))), status: 200, want: []string{"entry.response.status = 204 No Content,201 Created"}},
+	},
+	"a condition takes no parameter that hides matches": {
+		{name: "one is there", line: "PUT /Patient/f", body: patient("f", identified("1")), status: 201},
+		{name: "another is there", line: "PUT /Patient/g", body: patient("g", identified("1")), status: 201},
+		{name: "the first page", line: "GET /Patient?identifier=urn:conformance|1&_count=1", status: 200, keep: "next = link.url"},
+		{name: "a page size", line: "POST /Patient", headers: []string{"If-None-Exist: identifier=urn:conformance|1&_count=0"}, body: patient("", ""), status: 400, want: []string{"issue.expression = http._count"}},
+		{name: "a summary", line: "PUT /Patient?identifier=urn:conformance|1&_summary=count", body: patient("", ""), status: 400, want: []string{"issue.expression = http._summary"}},
+		{name: "a total", line: "DELETE /Patient?identifier=urn:conformance|1&_total=none", status: 400, want: []string{"issue.expression = http._total"}},
+		{name: "a page link", line: "DELETE /Patient?identifier=urn:conformance|1&_cursor=AAAA", status: 400, want: []string{"issue.expression = http._cursor"}},
+		{name: "in a transaction", line: "POST ", body: bundle("transaction", entry("POST Patient", patient("", ""), `"ifNoneExist":"identifier=urn:conformance|1&_count=1"`)), status: 400, want: []string{"issue.expression = Bundle.entry[0].request.ifNoneExist"}},
+		{name: "in a batch", line: "POST ", body: bundle("batch", entry("POST Patient", patient("", ""), `"ifNoneExist":"identifier=urn:conformance|1&_count=1"`), entry("DELETE Patient?identifier=urn:conformance|1&_sort=_id", "")), status: 200, want: []string{"entry.response.outcome.issue.expression = Bundle.entry[0].request.ifNoneExist,Bundle.entry[1].request.url"}},
+		{name: "the form of the answer may be asked for", line: "PUT /Patient?identifier=urn:conformance|3&_format=json&_pretty=true", body: patient("", identified("3")), status: 201},
+	},
+	"the CapabilityStatement can be asked for in a Bundle": {
+		{name: "in a transaction", line: "POST ", body: bundle("transaction", entry("GET metadata", ""), entry("HEAD metadata?mode=full", "")), status: 200, want: []string{"entry.response.status = 200 OK,200 OK", "entry.resource.resourceType = CapabilityStatement"}},
+		{name: "beside a write", line: "POST ", body: bundle("transaction", entry("GET metadata?_format=json", ""), entry("PUT Patient/m", patient("m", ""))), status: 200, want: []string{"entry.response.status = 200 OK,201 Created", "entry.resource.resourceType = CapabilityStatement"}},
+		{name: "in a batch", line: "POST ", body: bundle("batch", entry("GET {base}/metadata", ""), entry("GET metadata?mode=terminology", ""), entry("GET metadata/x", ""), entry("DELETE metadata", ""), entry("GET metadata", "", `"ifNoneMatch":"*"`)), status: 200,
+			want: []string{"entry.response.status = 200 OK,400 Bad Request,404 Not Found,405 Method Not Allowed,400 Bad Request", "entry.resource.resourceType = CapabilityStatement"}},
+	},
+	"an entry with a condition that says nothing is refused": {
+		{name: "one is there", line: "PUT /Patient/a", body: patient("a", identified("1")), status: 201},
+		{name: "in a batch", line: "POST ", body: bundle("batch",
+			entry("GET Patient?identifier=urn:conformance|1", "", `"ifNoneMatch":"W/\"1\""`), entry("GET Patient?identifier=urn:conformance|1", "", `"ifModifiedSince":"2100-01-01T00:00:00Z"`),
+			entry("GET Patient/a/_history", "", `"ifNoneMatch":"W/\"1\""`), entry("GET Patient/a", "", `"ifMatch":"W/\"1\""`), entry("GET Patient/a/_history/1", "", `"ifMatch":"W/\"2\""`),
+			entry("PUT Patient/a", patient("a", female), `"ifModifiedSince":"2020-01-01T00:00:00Z"`), entry("POST Patient", patient("", ""), `"ifModifiedSince":"2020-01-01T00:00:00Z"`),
+			entry("DELETE Patient/a", "", `"ifModifiedSince":"2020-01-01T00:00:00Z"`), entry("POST Patient", patient("", ""), `"ifNoneMatch":"*"`), entry("POST Patient/a/$meta-add", metaParameters, `"ifModifiedSince":"2020-01-01T00:00:00Z"`)), status: 200,
+			want: []string{"entry.response.status = 400 Bad Request,400 Bad Request,400 Bad Request,400 Bad Request,400 Bad Request,400 Bad Request,400 Bad Request,400 Bad Request,400 Bad Request,400 Bad Request",
+				"entry.response.outcome.issue.expression = Bundle.entry[0].request.ifNoneMatch,Bundle.entry[1].request.ifModifiedSince,Bundle.entry[2].request.ifNoneMatch,Bundle.entry[3].request.ifMatch,Bundle.entry[4].request.ifMatch,Bundle.entry[5].request.ifModifiedSince,Bundle.entry[6].request.ifModifiedSince,Bundle.entry[7].request.ifModifiedSince,Bundle.entry[8].request.ifNoneMatch,Bundle.entry[9].request.ifModifiedSince"}},
+		{name: "in a transaction", line: "POST ", body: bundle("transaction", entry("GET Patient/a", "", `"ifMatch":"W/\"1\""`)), status: 400, want: []string{"issue.expression = Bundle.entry[0].request.ifMatch"}},
+		{name: "those that are heeded", line: "POST ", body: bundle("transaction", entry("GET Patient/a", "", `"ifNoneMatch":"W/\"1\""`), entry("GET Patient/a/_history/1", "", `"ifModifiedSince":"2100-01-01T00:00:00Z"`)), status: 200, want: []string{"entry.response.status = 304 Not Modified,304 Not Modified"}},
+		{name: "nothing was written", line: "GET /Patient/_history", status: 200, want: []string{"entry.resource.meta.versionId = 1"}},
+	},
+	"a page link that cannot be read is told with its place": {
+		{name: "of a search", line: "GET /Patient?_cursor=x", status: 400, want: []string{"issue.expression = http._cursor"}},
+		{name: "of a history", line: "GET /Patient/_history?_cursor=x", status: 400, want: []string{"issue.expression = http._cursor"}},
+		{name: "of a search in a transaction", line: "POST ", body: bundle("transaction", entry("GET Patient?_cursor=x", "")), status: 400, want: []string{"issue.expression = Bundle.entry[0].request.url"}},
+		{name: "of a history in a transaction", line: "POST ", body: bundle("transaction", entry("GET Patient/_history?_cursor=x", "")), status: 400, want: []string{"issue.expression = Bundle.entry[0].request.url"}},
+		{name: "of both in a batch", line: "POST ", body: bundle("batch", entry("GET Patient?_cursor=x", ""), entry("GET Patient/_history?_cursor=x", "")), status: 200, want: []string{"entry.response.outcome.issue.expression = Bundle.entry[0].request.url,Bundle.entry[1].request.url"}},
+	},
 	"what a conditional update or deletion is about is looked up before anything is written": {
 		{name: "one is made", line: "PUT /Patient/dd", body: patient("dd", identified("1")), status: 201},
 		{name: "deletions by id and by condition", line: "POST ", body: bundle("transaction", entry("DELETE Patient/dd", ""), entry("DELETE Patient?identifier=urn:conformance|1", "")), status: 400, want: []string{"issue.code = duplicate", "+ Bundle.entry[1]"}},
@@ -206,6 +266,33 @@ var transactions = map[string][]exchange{
 			named(urn1, entry("PUT Patient/a", patient("a", ""))), entry("PUT Condition/c", condition("c", urn1, narrative(urn1+"#x")))), status: 200},
 		{name: "the link", line: "GET /Condition/c", status: 200, want: []string{`+ href=\"Patient/a#x\"`, "- urn:uuid"}},
 		{name: "of no entry", line: "POST ", body: bundle("transaction", entry("PUT Condition/c", condition("c", "Patient/a", narrative(urn2)))), status: 400, want: []string{"issue.expression = Bundle.entry[0].resource.text.div"}},
+	},
+	"what a patch leaves as it is keeps its meaning": {
+		{name: "a patient", line: "PUT /Patient/1", body: patient("1", identified("1")), status: 201},
+		{name: "a condition of that patient", line: "PUT /Condition/k", body: condition("k", "Patient/1", narrative(urn2)), status: 201},
+		{name: "another sender's Patient/1 is made beside a patch", line: "POST ", body: bundle("transaction",
+			named("http://old.example/fhir/Patient/1", entry("POST Patient", patient("", identified("2")))),
+			named("http://old.example/fhir/Condition/k", entry("PATCH Condition/k", addition("Condition", "language", `"valueCode":"en"`)))), status: 200},
+		{name: "the condition is of the same patient", line: "GET /Condition/k", status: 200, want: []string{"subject.reference = Patient/1", "language = en", "+ " + urn2}},
+		{name: "an entry has the name of an old link", line: "POST ", body: bundle("transaction",
+			named(urn2, entry("POST Patient", patient("", identified("3")))), entry("PATCH Condition/k", addition("Condition", "recordedDate", `"valueDateTime":"2026-01-01"`))), status: 200},
+		{name: "which stays", line: "GET /Condition/k", status: 200, want: []string{"+ " + urn2, "recordedDate = 2026-01-01"}},
+		{name: "what a patch brings is resolved", line: "POST ", body: bundle("transaction",
+			named(urn1, entry("PUT Patient/2", patient("2", ""))), entry("PATCH Condition/k", addition("Condition", "asserter", `"valueReference":{"reference":"`+urn1+`"}`))), status: 200},
+		{name: "by the entry", line: "GET /Condition/k", status: 200, want: []string{"asserter.reference = Patient/2", "subject.reference = Patient/1"}},
+	},
+	"a link to a search in a narrative is a conditional reference where the resource refers by it": {
+		{name: "one is made", line: "PUT /Patient/n", body: patient("n", identified("1")+`,"birthDate":"1990-01-01"`), status: 201},
+		{name: "by the reference of the same resource, escaped as HTML", line: "POST ", body: bundle("transaction",
+			entry("PUT Condition/n1", condition("n1", "Patient?identifier=urn:conformance|1&birthdate=1990-01-01", narrative("Patient?identifier=urn:conformance|1&amp;birthdate=1990-01-01")))), status: 200},
+		{name: "is the patient", line: "GET /Condition/n1", status: 200, want: []string{`+ href=\"Patient/n\"`, "subject.reference = Patient/n"}},
+		{name: "by that of another, and of what the transaction writes", line: "POST ", body: bundle("transaction",
+			entry("PUT Condition/n2", condition("n2", "Patient/n", narrative("Patient?identifier=urn:conformance|1"))), entry("PUT Condition/n3", condition("n3", "Patient?identifier=urn:conformance|1", narrative("Patient?identifier=urn:conformance|1"))), entry("PUT Patient/n", patient("n", identified("1")+","+male))), status: 200},
+		{name: "stays a link", line: "GET /Condition/n2", status: 200, want: []string{`+ href=\"Patient?identifier=urn:conformance|1\"`}},
+		{name: "by that of another, and nothing else", line: "POST ", body: bundle("transaction",
+			entry("PUT Condition/n4", condition("n4", "Patient/n", narrative("Patient?identifier=urn:conformance|1"))), entry("PUT Condition/n5", condition("n5", "Patient?identifier=urn:conformance|1", ""))), status: 200},
+		{name: "stays a link too", line: "GET /Condition/n4", status: 200, want: []string{`+ href=\"Patient?identifier=urn:conformance|1\"`}},
+		{name: "the other is resolved", line: "GET /Condition/n3", status: 200, want: []string{`+ href=\"Patient/n\"`}},
 	},
 	"operations stand in a transaction as other requests do": {
 		{name: "what reads comes last", line: "POST ", body: bundle("transaction",
@@ -257,6 +344,12 @@ var transactions = map[string][]exchange{
 		{name: "a fullUrl of another id", line: "POST ", body: bundle("transaction", named("{base}/Patient/b", entry("PUT Patient/a", patient("a", "")))), status: 400, want: []string{"+ Bundle.entry[0].fullUrl"}},
 		{name: "ifNoneExist on an update", line: "POST ", body: bundle("transaction", entry("PUT Patient/a", patient("a", ""), `"ifNoneExist":"identifier=urn:conformance|1"`)), status: 400, want: []string{"issue.expression = Bundle.entry[0].request.ifNoneExist"}},
 		{name: "ifNoneMatch on an operation", line: "POST ", body: bundle("transaction", entry("GET Patient/a/$everything", "", `"ifNoneMatch":"*"`)), status: 400, want: []string{"issue.expression = Bundle.entry[0].request.ifNoneMatch"}},
+		{name: "a resource in a deletion", line: "POST ", body: bundle("transaction", entry("DELETE Patient/a", patient("a", ""))), status: 400, want: []string{"issue.expression = Bundle.entry[0].resource"}},
+		{name: "parameters in the body of a GET", line: "POST ", body: bundle("transaction", entry("GET Patient/a/$everything", emptyParameters)), status: 400, want: []string{"issue.expression = Bundle.entry[0].resource"}},
+		{name: "a fullUrl that is relative", line: "POST ", body: bundle("transaction", named("Patient/b", entry("POST Patient", patient("", ""))), entry("PUT Condition/c", condition("c", "Patient/b", ""))), status: 400, want: []string{"issue.expression = Bundle.entry[0].fullUrl"}},
+		{name: "a deletion of an id that is none", line: "POST ", body: bundle("transaction", entry("DELETE Patient/a_b", "")), status: 400, want: []string{"issue.expression = Bundle.entry[0].request.url"}},
+		{name: "a patch of an id that is none", line: "POST ", body: bundle("transaction", entry("PATCH Patient/a_b", fhirPathPatch("male"))), status: 400, want: []string{"issue.expression = Bundle.entry[0].request.url"}},
+		{name: "a write answered in XML", line: "POST ", body: bundle("transaction", entry("PUT Patient?identifier=urn:conformance|1&_format=xml", patient("", identified("1")))), status: 406, want: []string{"issue.expression = Bundle.entry[0].request.url"}},
 		{name: "a POST without a resource", line: "POST ", body: bundle("transaction", entry("POST Patient", "")), status: 400, want: []string{"+ Bundle.entry[0].resource"}},
 	},
 	"if-none-exist is judged on the state before, so one Bundle cannot make two": {

@@ -18,10 +18,10 @@ const (
 // for "absent" and every method accepts it.
 type Node struct {
 	Kind Kind
-	// Raw is the value's exact bytes, a sub-slice of the parsed input.
-	Raw []byte
 	// Start is the offset of Raw in the parsed input.
 	Start int
+	// Raw is the value's exact bytes, a sub-slice of the parsed input.
+	Raw []byte
 	// Text is the decoded string, the number's literal, or "true" / "false".
 	Text string
 	// Members are an object's members in document order.

@@ -16,8 +16,8 @@ import (
 const MaxDepth = 64
 
 // MaxValues is how many JSON values a text may have. A tree takes some ten times the
-// memory of a text that is nothing but small values; this bounds it to about half a
-// gigabyte. A Bundle of ordinary resources reaches the largest body first.
+// memory of a text that is nothing but small values; this bounds it to about 400 MB. A
+// Bundle of ordinary resources reaches the largest body first.
 const MaxValues = 3_000_000
 
 // Parse reads one JSON value into a tree of Nodes that share data's memory. It
@@ -43,6 +43,12 @@ type parser struct {
 	dec    *jsontext.Decoder
 	values int
 	root   string // resourceType of the outermost object, once it was read
+	// members and items are those of the objects and arrays that are open. Once closed, one
+	// gets a slice of just its size.
+	members []Member
+	items   []*Node
+	// names are member names that were met, some of them: most come again and again.
+	names [128]string
 }
 
 var (
@@ -65,8 +71,9 @@ func (p *parser) value(depth int) (*Node, error) {
 			return nil, err
 		}
 		n := &Node{Kind: Object, Start: p.end() - 1}
+		first := len(p.members)
 		for p.dec.PeekKind() != '}' {
-			name, err := p.scalar()
+			name, err := p.name()
 			if err != nil {
 				return nil, err
 			}
@@ -74,24 +81,27 @@ func (p *parser) value(depth int) (*Node, error) {
 			if err != nil {
 				return nil, err
 			}
-			n.Members = append(n.Members, Member{Name: name.Text, Value: v})
-			if depth == 0 && name.Text == "resourceType" && v.Kind == String && plainWord(v.Text) {
+			p.members = append(p.members, Member{Name: name, Value: v})
+			if depth == 0 && name == "resourceType" && v.Kind == String && plainWord(v.Text) {
 				p.root = v.Text
 			}
 		}
+		n.Members, p.members = exactly(p.members[first:]), p.members[:first]
 		return p.close(n)
 	case '[':
 		if _, err := p.dec.ReadToken(); err != nil {
 			return nil, err
 		}
 		n := &Node{Kind: Array, Start: p.end() - 1}
+		first := len(p.items)
 		for p.dec.PeekKind() != ']' {
 			v, err := p.value(depth + 1)
 			if err != nil {
 				return nil, err
 			}
-			n.Items = append(n.Items, v)
+			p.items = append(p.items, v)
 		}
+		n.Items, p.items = exactly(p.items[first:]), p.items[:first]
 		return p.close(n)
 	default:
 		return p.scalar()
@@ -106,6 +116,37 @@ func (p *parser) close(n *Node) (*Node, error) {
 	return n, nil
 }
 
+// exactly copies a list without room for more; that of none is nil.
+func exactly[T any](list []T) []T {
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]T, len(list))
+	copy(out, list)
+	return out
+}
+
+// name reads the name of a member.
+func (p *parser) name() (string, error) {
+	raw, err := p.dec.ReadValue()
+	if err != nil {
+		return "", err
+	}
+	text := raw[1 : len(raw)-1]
+	if len(text) == 0 || len(text) > 64 {
+		return unquote(raw)
+	}
+	known := &p.names[(int(text[0])+int(text[len(text)-1])*5+len(text)*17)%len(p.names)]
+	if *known == string(text) {
+		return *known, nil
+	}
+	name, err := unquote(raw)
+	if err == nil && len(name) == len(text) { // as it was written
+		*known = name
+	}
+	return name, err
+}
+
 func (p *parser) scalar() (*Node, error) {
 	raw, err := p.dec.ReadValue()
 	if err != nil {
@@ -116,23 +157,26 @@ func (p *parser) scalar() (*Node, error) {
 	switch raw.Kind() {
 	case '"':
 		n.Kind = String
-		if body := n.Raw[1 : len(n.Raw)-1]; bytes.IndexByte(body, '\\') < 0 {
-			n.Text = string(body)
-		} else {
-			text, err := jsontext.AppendUnquote(nil, n.Raw)
-			if err != nil {
-				return nil, err
-			}
-			n.Text = string(text)
-		}
+		n.Text, err = unquote(n.Raw)
 	case '0':
 		n.Kind, n.Text = Number, string(n.Raw)
 	case 'n':
 		n.Kind = Null
+	case 't':
+		n.Kind, n.Text = Bool, "true"
 	default:
-		n.Kind, n.Text = Bool, string(n.Raw)
+		n.Kind, n.Text = Bool, "false"
 	}
-	return n, nil
+	return n, err
+}
+
+// unquote is the text of a JSON string.
+func unquote(raw []byte) (string, error) {
+	if body := raw[1 : len(raw)-1]; bytes.IndexByte(body, '\\') < 0 {
+		return string(body), nil
+	}
+	text, err := jsontext.AppendUnquote(nil, raw)
+	return string(text), err
 }
 
 func (p *parser) explain(err error) error {

@@ -117,7 +117,7 @@ func TestDamageIsSeen(t *testing.T) {
 		`UPDATE index_date SET low = low - 1 WHERE rid = (SELECT max(rid) FROM index_date)`,
 		`UPDATE index_uri SET param = param + 1 WHERE rid = (SELECT max(rid) FROM index_uri)`,
 		`DELETE FROM index_reference WHERE rid = (SELECT max(rid) FROM index_reference)`,
-		`INSERT INTO index_string SELECT 123456789, param, value FROM index_string LIMIT 1`,
+		`INSERT INTO index_uri (rid, param, value) SELECT 123456789, param, value FROM index_uri LIMIT 1`,
 	} {
 		copied := filepath.Join(folder, fmt.Sprint(i, ".db"))
 		if err := os.WriteFile(copied, whole, 0o600); err != nil {

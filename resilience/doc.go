@@ -6,6 +6,8 @@
 //     engine, or as often as AFTERCARE_KILLS says.
 //   - replicas_test.go runs three processes on one database.
 //   - failover_test.go loses a primary and promotes its standby.
+//   - staging_test.go kills and stops processes in the middle of large transactions, runs other
+//     commands beside the service, and has commits that the database does not answer.
 //   - clock_test.go sets the clock forward and back.
 //   - states_test.go has a row for each way in which a database can be away, slow, full or
 //     read-only, and says what the service and its probes answer then.

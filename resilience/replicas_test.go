@@ -28,7 +28,7 @@ func startReplicas(t *testing.T, n int, database string) *replicas {
 	r := &replicas{}
 	ready := make([]<-chan error, n)
 	for i := range n {
-		r.programs = append(r.programs, newProgram(t, database, "AFTERCARE_REQUEST_LIMIT=2m")) // a write may wait for what the dead one has staged
+		r.programs = append(r.programs, newProgram(t, database, "AFTERCARE_REQUEST_LIMIT=30s")) // a write may wait for what the dead one has staged
 		var err error
 		if ready[i], err = r.programs[i].launch(); err != nil {
 			t.Fatal(err)

@@ -143,11 +143,9 @@ func TestDatabaseStandsStill(t *testing.T) {
 		before := goroutines(t, c)
 		l.stall()
 		var under sync.WaitGroup
-		under.Go(func() { // it has been taken on, and is finished when it can be
-			if a := write(c, fmt.Sprint("first-", round)); a.status != 201 && a.status != 503 {
-				t.Errorf("the first write: %d %.300s", a.status, a.body)
-			}
-		})
+		var first, many answer
+		under.Go(func() { first = write(c, fmt.Sprint("first-", round)) }) // it has been taken on
+		under.Go(func() { many = c.send("POST /fhir", large(fmt.Sprint("many-", round), 300)) })
 		time.Sleep(200 * time.Millisecond)
 		var limited sync.WaitGroup
 		for i := range 20 {
@@ -156,13 +154,21 @@ func TestDatabaseStandsStill(t *testing.T) {
 			limited.Go(func() { unavailable(t, "a search", c.send("GET /fhir/Basic?code=x", "")) })
 		}
 		probes(t, c, false)
-		limited.Wait()  // they end although nothing moves
+		limited.Wait() // they end although nothing moves
+		under.Wait()
+		unavailable(t, "the first write", first)
+		unavailable(t, "a large transaction", many)
 		if round == 1 { // what was under way never arrives
 			l.cut()
 		}
 		l.resume()
-		under.Wait()
 		works(t, c, fmt.Sprint("after-", round))
+		if first.outcome() == refused {
+			c.must(t, 404, fmt.Sprint("GET /fhir/Basic/first-", round), "")
+		}
+		if n := c.count(t, fmt.Sprint("many-", round)); many.outcome() == refused && n != "0" {
+			t.Errorf("%s are there of a large transaction that was refused", n)
+		}
 		for i := range 20 {
 			c.must(t, 404, fmt.Sprintf("GET /fhir/Basic/still-%d-%d", round, i), "")
 		}
@@ -265,13 +271,16 @@ func TestTooManyConnections(t *testing.T) {
 	}
 	defer db.Close()
 	var taken []*sql.Conn
-	for {
-		conn, err := db.Conn(t.Context())
-		if err != nil {
-			break
+	takeAll := func() {
+		for {
+			conn, err := db.Conn(t.Context())
+			if err != nil {
+				return
+			}
+			taken = append(taken, conn)
 		}
-		taken = append(taken, conn)
 	}
+	takeAll()
 	var under sync.WaitGroup
 	for i := range 50 {
 		under.Go(func() {
@@ -286,17 +295,19 @@ func TestTooManyConnections(t *testing.T) {
 		})
 	}
 	under.Wait()
-	// Without a connection left, not even one that it had.
-	if _, err := taken[0].ExecContext(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'aftercare'"); err != nil {
-		t.Fatal(err)
-	}
-	for {
-		conn, err := db.Conn(t.Context())
-		if err != nil {
-			break
+	// Without a connection left, not even one that it had. It is quick to make a new one, for what
+	// goes on in the background.
+	eventually(t, "it has no connection", func() bool {
+		if _, err := taken[0].ExecContext(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'aftercare'"); err != nil {
+			t.Fatal(err)
 		}
-		taken = append(taken, conn)
-	}
+		takeAll()
+		left := 0
+		if err := taken[0].QueryRowContext(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'aftercare'").Scan(&left); err != nil {
+			t.Fatal(err)
+		}
+		return left == 0
+	})
 	unavailable(t, "a write", write(c, "none-left"))
 	unavailable(t, "a read", c.send("GET /fhir/Basic/before", ""))
 	probes(t, c, false)

@@ -14,19 +14,25 @@ import (
 // the entries.
 func (s *Service) batch(ctx context.Context, p Principal, entries []request, prefer Prefer) []byte {
 	results := make([]entry, len(entries))
+	var answer room
 	for i := range entries {
 		if entries[i].err != nil {
-			results[i] = s.failedEntry(ctx, entries[i].err)
+			results[i] = answer.written(ctx, s.failedEntry(ctx, entries[i].err))
 		}
 	}
 	for turn := range len(writing) + 1 {
 		for i := range entries {
-			if entries[i].err == nil && entries[i].turn() == turn {
-				results[i] = s.batchEntry(ctx, p, &entries[i], prefer)
+			switch run := func() entry { return s.batchEntry(ctx, p, &entries[i], prefer) }; {
+			case entries[i].err != nil || entries[i].turn() != turn:
+			case entries[i].reads():
+				results[i] = s.batchRead(ctx, &answer, run)
+			default:
+				results[i] = answer.written(ctx, run())
 			}
 		}
 	}
 	b := newBundle("batch-response", -1)
+	b.grow(int(answer.used))
 	for _, e := range results {
 		b.entry(e)
 	}
@@ -122,7 +128,11 @@ func (s *Service) failDependent(entries []request) {
 func (s *Service) batchEntry(ctx context.Context, p Principal, r *request, prefer Prefer) entry {
 	e, err := s.runEntry(ctx, p, r, prefer)
 	if err != nil {
-		return s.failedEntry(ctx, err)
+		place := r.place + ".request.url"
+		if r.code() == "create" {
+			place = r.place + ".request.ifNoneExist"
+		}
+		return s.failedEntry(ctx, inURL(err, place))
 	}
 	return e
 }
@@ -136,6 +146,8 @@ func (s *Service) runEntry(ctx context.Context, p Principal, r *request, prefer 
 	case "operation":
 		a, err := s.Operate(ctx, p, r.call())
 		return r.answerEntry(a), err
+	case "capabilities":
+		return r.bundleEntry(s.Capabilities()), nil
 	case "read", "vread":
 		var res *fhir.Resource
 		if t.version == "" {

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -26,6 +27,9 @@ func newBundle(kind string, total int64) *bundle {
 	}
 	return b
 }
+
+// grow makes room for n more bytes.
+func (b *bundle) grow(n int) { b.buf = slices.Grow(b.buf, n) }
 
 // link adds a link; all links come before the first entry.
 func (b *bundle) link(relation, url string) {

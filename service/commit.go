@@ -63,18 +63,22 @@ func (s *Service) commit(ctx context.Context, ws []*write, then func(ctx context
 	if err := s.fill(guess); err != nil {
 		return nil, err
 	}
+	return s.applyInWrite(ctx, guess, nil, then)
+}
+
+// applyInWrite is the transaction of commit. It may still run when this has returned an error.
+func (s *Service) applyInWrite(ctx context.Context, guess *resolution, a *ahead, then func(ctx context.Context, r *store.Reader) error) ([]Written, error) {
 	var out []Written
-	err := s.store.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		out, err = s.apply(ctx, tx, guess, nil, then)
+	if err := s.store.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		out, err = s.apply(ctx, tx, guess, a, then)
 		return err
-	})
-	if err != nil {
+	}); err != nil {
 		return nil, err
 	}
 	return out, nil
 }
 
-// apply is the transaction of commit. guess is what the writes came to before it, and a, if
+// apply is what happens in the transaction of commit. guess is what the writes came to before it, and a, if
 // not nil, what was done ahead.
 func (s *Service) apply(ctx context.Context, tx *store.Tx, guess *resolution, a *ahead, then func(ctx context.Context, r *store.Reader) error) ([]Written, error) {
 	out := make([]Written, len(guess.ws))
@@ -234,9 +238,10 @@ func (s *Service) eachPut(ws []*write, do func(i int, w *write) error) error {
 
 func isDelete(w *write) bool { return w.method == http.MethodDelete }
 
-// stillAlone refuses conditional writes that made a new resource where what another entry
-// wrote meets the condition too: which of them should be there must not depend on the order
-// of the entries, and no later conditional write could tell them apart.
+// stillAlone refuses conditional writes where what another entry wrote meets the condition too,
+// or instead: which resource is meant must not depend on the order of the entries, and no later
+// conditional write could tell them apart. It makes no difference whether the write has made a
+// resource or found one. A deletion leaves nothing that could be mixed up.
 func (s *Service) stillAlone(ctx context.Context, r *store.Reader, found *resolution, out []Written) error {
 	last := map[string]int{} // the last write of each type, -1 for one of several
 	for i, w := range found.ws {
@@ -251,7 +256,7 @@ func (s *Service) stillAlone(ctx context.Context, r *store.Reader, found *resolu
 	}
 	var texts owners
 	return s.eachPut(found.ws, func(i int, w *write) error {
-		if w.condition == nil || !out[i].Created {
+		if w.condition == nil {
 			return nil
 		}
 		others := map[string]bool{}
@@ -267,7 +272,10 @@ func (s *Service) stillAlone(ctx context.Context, r *store.Reader, found *resolu
 		if texts.onlyMayMeet(i, w.condition) {
 			return nil
 		}
-		_, err := find(ctx, r, w.condition)
+		match, err := find(ctx, r, w.condition)
+		if err == nil && match != nil && match.ID != found.id(i) {
+			err = fhir.Errorf(fhir.PreconditionFailed, "multiple-matches", "", "Another entry makes a %s that meets the condition of this one.", w.typ)
+		}
 		return at(err, w.entry)
 	})
 }
@@ -293,7 +301,7 @@ func ownersOf(found *resolution) owners {
 				o[key] = i
 			}
 		}
-		add(found.ws[i].id)
+		add(found.id(i))
 		for k := range c.rows {
 			add(c.rows[k].Value)
 		}

@@ -198,7 +198,7 @@ func (s *Service) ofPatient(ctx context.Context, r *store.Reader, into []carepla
 		q.Clauses = append(q.Clauses, search.Clause{Param: identifier, Values: []search.Value{{System: system}}})
 	}
 	for {
-		page, err := r.Search(ctx, q)
+		page, err := r.Search(ctx, q, nil)
 		if err != nil {
 			return into, err
 		}

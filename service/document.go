@@ -76,6 +76,7 @@ type document struct {
 	// known are the references that have been followed and the versions that are there.
 	known   map[string]bool
 	entries []*fhir.Resource
+	size    room
 	// patients are those that the document is about: whose data the Composition itself is
 	// or names.
 	patients map[string]bool
@@ -91,7 +92,7 @@ func (d *document) collect(ctx context.Context, r *store.Reader, id string) erro
 	if err != nil {
 		return err
 	}
-	if err := d.include(composition, true); err != nil {
+	if err := d.include(ctx, composition, true); err != nil {
 		return err
 	}
 	for i := 0; i < len(d.entries); i++ {
@@ -111,7 +112,7 @@ func (d *document) collect(ctx context.Context, r *store.Reader, id string) erro
 // include adds a resource that is not there yet. One that the Composition does not name
 // itself is left out where it is the data of a patient whom the Composition is not about:
 // a link from one patient to the next must not pull in a second record.
-func (d *document) include(res *fhir.Resource, direct bool) error {
+func (d *document) include(ctx context.Context, res *fhir.Resource, direct bool) error {
 	version := res.Ref() + "/_history/" + strconv.FormatInt(res.Version, 10)
 	if d.known[version] {
 		return nil
@@ -130,6 +131,9 @@ func (d *document) include(res *fhir.Resource, direct bool) error {
 	}
 	if len(d.entries) == documentLimit {
 		return fhir.Errorf(fhir.Unprocessable, "too-costly", "", "The document would have more than %d entries.", documentLimit)
+	}
+	if err := d.size.take(ctx, len(res.Body)+entryBytes); err != nil {
+		return err
 	}
 	d.known[version] = true
 	d.entries = append(d.entries, res)
@@ -168,7 +172,7 @@ func (d *document) follow(ctx context.Context, r *store.Reader, index int, l val
 	case err != nil:
 		return err
 	}
-	return at(d.include(res, index == 0), place)
+	return at(d.include(ctx, res, index == 0), place)
 }
 
 func (d *document) read(ctx context.Context, r *store.Reader, ref fhir.Reference) (*fhir.Resource, error) {
@@ -191,6 +195,7 @@ func (d *document) bytes() []byte {
 	w.text("type", "document")
 	w.text("timestamp", d.s.now().UTC().Format(fhir.InstantLayout))
 	b := &bundle{buf: w.buf}
+	b.grow(int(d.size.used))
 	for _, res := range d.entries {
 		b.entry(entry{fullURL: d.s.url(res), resource: res.Body})
 	}

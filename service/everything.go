@@ -50,7 +50,8 @@ type everythingQuery struct {
 	applied   []search.Pair
 
 	bundle   *bundle
-	left     int // how many more resources the page takes
+	left     int  // how many more resources the page takes
+	full     bool // that the page is large enough already
 	withheld bool
 	// refs are what support wants of the record; nil until the record was read whole.
 	refs map[string]bool
@@ -240,7 +241,7 @@ func (e *everythingQuery) walk(ctx context.Context, r *store.Reader, since time.
 		}
 		q := &search.Query{Type: g.typ.name, Clauses: g.clauses, Count: maxCount}
 		for more := true; more; more = q.Cursor != "" {
-			page, err := r.Search(ctx, q)
+			page, err := r.Search(ctx, q, nil)
 			if err != nil {
 				return err
 			}
@@ -302,11 +303,15 @@ func (e *everythingQuery) fill(ctx context.Context, r *store.Reader, patient *fh
 		}
 		for more := true; more; more = cursor != "" {
 			// With the page full, one more is asked for to see whether there is any.
-			page, err := r.Search(ctx, &search.Query{Type: g.typ.name, Clauses: g.clauses, Count: max(e.left, 1), Cursor: cursor})
+			count := max(e.left, 1)
+			if e.full {
+				count = 1
+			}
+			page, err := r.Search(ctx, &search.Query{Type: g.typ.name, Clauses: g.clauses, Count: count, Cursor: cursor}, nil)
 			if err != nil {
 				return "", err
 			}
-			if e.left == 0 && len(page.Resources) > 0 {
+			if (e.left == 0 || e.full) && len(page.Resources) > 0 {
 				return fmt.Sprintf("%d %s", number, cursor), nil
 			}
 			for _, res := range page.Resources {
@@ -330,9 +335,13 @@ func (e *everythingQuery) fill(ctx context.Context, r *store.Reader, patient *fh
 	return e.support(ctx, r, patient, supportStart)
 }
 
+// add adds an entry. A page that has become large takes no more.
 func (e *everythingQuery) add(r *fhir.Resource, mode string) {
 	e.bundle.entry(entry{fullURL: e.s.url(r), resource: r.Body, mode: mode})
 	e.left--
+	if len(e.bundle.buf) >= store.PageBytes {
+		e.full = true
+	}
 }
 
 // plan lists the searches that are the record, or what has changed of it since a time.

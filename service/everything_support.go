@@ -50,7 +50,7 @@ func (e *everythingQuery) support(ctx context.Context, r *store.Reader, patient 
 		} else if !ours {
 			continue
 		}
-		if e.left == 0 {
+		if e.left == 0 || e.full {
 			return after, nil
 		}
 		e.add(res, "include")

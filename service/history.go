@@ -63,6 +63,11 @@ func (s *Service) readHistory(typ, id string, pairs []search.Pair) (func(context
 			path = typ + "/_history"
 		}
 		b := newBundle("history", page.Total)
+		size := 0
+		for _, h := range page.Entries {
+			size += len(h.Resource.Body) + entryBytes/2
+		}
+		b.grow(size)
 		b.link("self", s.link(path, applied, ""))
 		if page.Next != "" {
 			b.link("next", s.link(path, applied, page.Next))

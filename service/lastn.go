@@ -30,11 +30,12 @@ func (s *Service) lastN(in *invocation) (answering, error) {
 		return nil, err
 	}
 	return func(ctx context.Context, r *store.Reader) (Answer, error) {
-		newest, err := s.newestOf(ctx, r, *asked, most)
+		newest, size, err := s.newestOf(ctx, r, *asked, most)
 		if err != nil {
 			return Answer{}, err
 		}
 		b := newBundle("searchset", int64(len(newest)))
+		b.grow(size)
 		b.link("self", s.link("Observation/$lastn", append([]search.Pair{{Name: "max", Value: strconv.Itoa(most)}}, asked.Applied...), ""))
 		for _, d := range newest {
 			b.entry(entry{fullURL: s.url(d.resource), resource: d.resource.Body, mode: "match"})
@@ -46,27 +47,34 @@ func (s *Service) lastN(in *invocation) (answering, error) {
 	}, nil
 }
 
-// newestOf are the newest observations of each code among those that a query finds.
-func (s *Service) newestOf(ctx context.Context, r *store.Reader, q search.Query, most int) ([]dated, error) {
+// newestOf are the newest observations of each code among those that a query finds, and what
+// they take in an answer, in bytes.
+func (s *Service) newestOf(ctx context.Context, r *store.Reader, q search.Query, most int) ([]dated, int, error) {
 	groups := newCodeGroups(most)
-	byStatus := slices.ContainsFunc(q.Clauses, func(c search.Clause) bool { return c.Param.Code == "status" })
+	byStatus := slices.ContainsFunc(q.Clauses, func(c search.Clause) bool {
+		return mentions(&c, "status")
+	})
 	for more := true; more; more = q.Cursor != "" {
-		page, err := r.Search(ctx, &q)
+		page, err := r.Search(ctx, &q, nil)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		for _, res := range page.Resources {
 			n, err := fhir.Parse(res.Body)
 			if err != nil {
-				return nil, err
+				return nil, 0, err
 			}
 			if byStatus || measures(n) {
 				groups.add(codeKeys(n, res.ID), dated{res, s.effective(n)})
 			}
 		}
+		size := room{}
+		if err := size.take(ctx, groups.bytes); err != nil {
+			return nil, 0, err
+		}
 		q.Cursor = page.Next
 	}
-	return groups.all(), nil
+	return groups.all(), groups.bytes, nil
 }
 
 // measures reports whether an observation tells of a measurement: one that was entered in
@@ -85,7 +93,7 @@ func (s *Service) lastNQuery(in *invocation) (*search.Query, []fhir.Issue, error
 		switch {
 		case a.name == "max":
 			continue
-		case slices.Contains([]string{"_count", "_total", "_summary", "_cursor"}, a.name):
+		case slices.ContainsFunc(ofAnswers, func(name string) bool { return name == a.name || strings.HasPrefix(a.name, name+":") }):
 			return nil, nil, a.refuse("not-supported", "$lastn gives all that it finds at once; use max to have more or fewer of each code.")
 		}
 		text, err := a.primitive()
@@ -100,12 +108,11 @@ func (s *Service) lastNQuery(in *invocation) (*search.Query, []fhir.Issue, error
 	}
 	q.Count = maxCount
 	who, what := false, false
-	for _, c := range q.Clauses {
-		if c.Modifier == "missing" {
-			continue
-		}
-		who = who || c.Param.Code == "patient" || c.Param.Code == "subject"
-		what = what || c.Param.Code == "category" || strings.Contains(c.Param.Expression, "Observation.code") || strings.Contains(c.Param.Expression, "component.code")
+	for i := range q.Clauses {
+		who = who || restricts(&q.Clauses[i], func(p *search.Parameter) bool { return p.Code == "patient" || p.Code == "subject" })
+		what = what || restricts(&q.Clauses[i], func(p *search.Parameter) bool {
+			return p.Code == "category" || strings.Contains(p.Expression, "Observation.code") || strings.Contains(p.Expression, "component.code")
+		})
 	}
 	switch {
 	case !who:
@@ -114,6 +121,26 @@ func (s *Service) lastNQuery(in *invocation) (*search.Query, []fhir.Issue, error
 		return nil, nil, fhir.Errorf(fhir.BadRequest, "required", "http.code", "$lastn needs the parameter category or code.")
 	}
 	return q, issues, nil
+}
+
+// restricts reports whether all that a clause finds has a value under such a parameter.
+func restricts(c *search.Clause, such func(*search.Parameter) bool) bool {
+	one := func(c search.Clause) bool { return restricts(&c, such) }
+	switch {
+	case c.Param != nil:
+		return c.Modifier != "missing" && such(c.Param)
+	case len(c.Any) > 0:
+		return !slices.ContainsFunc(c.Any, func(c search.Clause) bool { return !one(c) })
+	default:
+		return slices.ContainsFunc(c.All, one) || slices.ContainsFunc(c.Together, one)
+	}
+}
+
+// mentions reports whether the parameter with this code is a part of a clause.
+func mentions(c *search.Clause, code string) bool {
+	one := func(c search.Clause) bool { return mentions(&c, code) }
+	return c.Param != nil && c.Param.Code == code || c.Not != nil && one(*c.Not) ||
+		slices.ContainsFunc(c.Any, one) || slices.ContainsFunc(c.All, one) || slices.ContainsFunc(c.Together, one)
 }
 
 // dated is an observation and its time.
@@ -190,10 +217,11 @@ type codeGroups struct {
 	most   int
 	parent map[string]string // union-find over keys
 	newest map[string][]dated
+	bytes  int // of what is kept
 }
 
 func newCodeGroups(most int) *codeGroups {
-	return &codeGroups{most, map[string]string{}, map[string][]dated{}}
+	return &codeGroups{most: most, parent: map[string]string{}, newest: map[string][]dated{}}
 }
 
 func (g *codeGroups) root(key string) string {
@@ -211,6 +239,7 @@ func (g *codeGroups) root(key string) string {
 }
 
 func (g *codeGroups) add(keys []string, d dated) {
+	g.bytes += len(d.resource.Body) + entryBytes
 	root := g.root(keys[0])
 	group := append(g.newest[root], d)
 	for _, key := range keys[1:] {
@@ -230,7 +259,12 @@ func (g *codeGroups) cut(group []dated) []dated {
 	for n < len(group) && group[n].time == group[n-1].time && group[n].time != search.MinTime {
 		n++
 	}
-	return group[:min(n, len(group))]
+	n = min(n, len(group))
+	for _, d := range group[n:] {
+		g.bytes -= len(d.resource.Body) + entryBytes
+	}
+	clear(group[n:])
+	return group[:n]
 }
 
 func (g *codeGroups) all() []dated {

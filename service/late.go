@@ -195,22 +195,15 @@ func noTarget(l validate.Link) error {
 
 // looksAt reports whether resources of one of the types decide what a query finds.
 func looksAt(q *search.Query, types map[string]bool) bool {
-	var chained func(c *search.Clause) bool
-	chained = func(c *search.Clause) bool {
-		for i := range c.Chain {
-			if types[c.Chain[i].Type] || chained(&c.Chain[i].Clause) {
-				return true
-			}
-		}
-		return false
+	return types[q.Type] || slices.ContainsFunc(q.Clauses, func(c search.Clause) bool { return leadsTo(&c, types) })
+}
+
+// leadsTo reports whether a clause on one resource asks something of others, of one of the types.
+func leadsTo(c *search.Clause, types map[string]bool) bool {
+	any := func(list []search.Clause) bool {
+		return slices.ContainsFunc(list, func(c search.Clause) bool { return leadsTo(&c, types) })
 	}
-	if types[q.Type] {
-		return true
-	}
-	for i := range q.Clauses {
-		if chained(&q.Clauses[i]) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.Chain, func(ch search.Chain) bool { return types[ch.Type] || leadsTo(&ch.Clause, types) }) ||
+		c.Has != nil && (types[c.Has.Param.Type] || leadsTo(&c.Has.Clause, types)) ||
+		c.Not != nil && leadsTo(c.Not, types) || any(c.All) || any(c.Any)
 }

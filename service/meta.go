@@ -90,7 +90,7 @@ func (s *Service) labelsInUse(ctx context.Context, r *store.Reader, in *invocati
 		}
 		q := &search.Query{Type: t.Name, Count: maxCount}
 		for more := true; more; more = q.Cursor != "" {
-			page, err := r.Search(ctx, q)
+			page, err := r.Search(ctx, q, nil)
 			if err != nil {
 				return Answer{}, err
 			}

@@ -153,7 +153,7 @@ func TestReadsInBundles(t *testing.T) {
 		"HEAD of a read":                 {`"method":"HEAD","url":"Patient/p"`, "200", false},
 		"HEAD of the same version":       {`"method":"HEAD","url":"Patient/p","ifNoneMatch":"W/\"1\""`, "304", false},
 		"HEAD of a search":               {`"method":"HEAD","url":"Patient?_id=p"`, "200", false},
-		"search is not conditional":      {`"method":"GET","url":"Patient?_id=p","ifNoneMatch":"*"`, "200", true},
+		"search is not conditional":      {`"method":"GET","url":"Patient?_id=p","ifNoneMatch":"*"`, "400", false},
 		"summary":                        {`"method":"GET","url":"Patient/p?_summary=text"`, "200", true},
 		"summary of a search":            {`"method":"GET","url":"Patient?_id=p&_summary=text"`, "200", true},
 		"format is passed over":          {`"method":"GET","url":"Patient/p?_format=json"`, "200", true},

@@ -35,6 +35,7 @@ func (s *Service) Process(ctx context.Context, p Principal, body []byte, prefer 
 		}
 		// First the Bundle, then what is asked, then the resources.
 		outline, entries := withoutResources(n), s.entries(n)
+		s.limitResources(entries)
 		if kind == "batch" { // an entry's failure is its own affair
 			if err := s.failAlone(outline, entries); err != nil {
 				return err
@@ -62,6 +63,16 @@ func (s *Service) Process(ctx context.Context, p Principal, body []byte, prefer 
 		return err
 	})
 	return out, err
+}
+
+// limitResources fails the entries whose resource is larger than one that comes alone may be.
+func (s *Service) limitResources(entries []request) {
+	for i := range entries {
+		r := &entries[i]
+		if r.err == nil && r.resource != nil && s.maxResource > 0 && int64(len(r.resource.Raw)) > s.maxResource {
+			r.err = fhir.Errorf(fhir.TooLarge, "too-long", r.place+".resource", "The resource is larger than the %d bytes that one may have.", s.maxResource)
+		}
+	}
 }
 
 // onlyResource reports whether an issue is that of an entry which has a resource and

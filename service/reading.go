@@ -54,6 +54,8 @@ func (s *Service) reading(p Principal, q *request) (reading, error) {
 			}
 			return s.readEntry(q, res)
 		}, nil
+	case "capabilities":
+		return func(context.Context, *store.Reader) (entry, error) { return q.bundleEntry(s.Capabilities()), nil }, nil
 	case "search-type":
 		parsed, part, issues, err := s.query(t.typ, t.pairs, false)
 		if err != nil {

@@ -2,6 +2,7 @@ package service
 
 import (
 	"errors"
+	"html"
 	"regexp"
 	"slices"
 	"strings"
@@ -53,13 +54,13 @@ func (s *Service) content(w *write, ids map[string]string, inBundle bool) (*cont
 	resolve := func(link string) string { return resolveLink(w, link, ids) }
 	rewritten, err := w.node, error(nil)
 	if len(ids) > 0 {
-		if rewritten, err = rewrite(w.node, w.links, resolve); err != nil {
+		if rewritten, err = rewrite(w.node, w.links, resolve, w.inNarrative(resolve)); err != nil {
 			return nil, err
 		}
 	}
 	for _, l := range w.links {
 		if inBundle && l.Kind == validate.LinkNarrative && strings.Contains(l.Node.Text, "urn:uuid:") && slices.ContainsFunc(narrativeTargets(l.Node.Text), func(target string) bool {
-			return strings.HasPrefix(target, "urn:uuid:") && resolve(target) == ""
+			return strings.HasPrefix(target, "urn:uuid:") && !w.kept[target] && resolve(target) == ""
 		}) {
 			return nil, fhir.Errorf(fhir.BadRequest, "not-found", l.Expression, "No entry of the Bundle has the urn:uuid of a link in this narrative as its fullUrl.")
 		}
@@ -69,7 +70,7 @@ func (s *Service) content(w *write, ids map[string]string, inBundle bool) (*cont
 		target := l.Node.Text
 		if to := resolve(target); to != "" {
 			target = to
-		} else if inBundle && strings.HasPrefix(target, "urn:") {
+		} else if inBundle && strings.HasPrefix(target, "urn:") && !w.kept[target] {
 			return nil, fhir.Errorf(fhir.BadRequest, "not-found", l.Expression, "No entry of the Bundle has this reference as its fullUrl.")
 		}
 		ref := fhir.ParseReference(target, s.baseURL)
@@ -92,6 +93,9 @@ func (s *Service) content(w *write, ids map[string]string, inBundle bool) (*cont
 // root as that of the entry in which it stands
 // (https://hl7.org/fhir/R4/bundle.html#references).
 func resolveLink(w *write, link string, ids map[string]string) string {
+	if w.kept[link] {
+		return ""
+	}
 	if to := ids[link]; to != "" {
 		return to
 	}
@@ -117,7 +121,7 @@ func resolveLink(w *write, link string, ids map[string]string) string {
 // rewrite replaces the links that resolve knows, in the text of the resource, and parses
 // the result. Without any it returns n itself. Elements of type uuid and oid stay: no other
 // value than a urn would be valid.
-func rewrite(n *fhir.Node, links []validate.Link, resolve func(string) string) (*fhir.Node, error) {
+func rewrite(n *fhir.Node, links []validate.Link, resolve, inNarrative func(string) string) (*fhir.Node, error) {
 	var out []byte
 	done := 0
 	for _, l := range links {
@@ -125,7 +129,7 @@ func rewrite(n *fhir.Node, links []validate.Link, resolve func(string) string) (
 		switch l.Kind {
 		case validate.LinkUUID, validate.LinkOID:
 		case validate.LinkNarrative:
-			text = rewriteNarrative(text, resolve)
+			text = rewriteNarrative(text, inNarrative)
 		default:
 			if to := resolve(text); to != "" {
 				text = to
@@ -149,6 +153,20 @@ func rewrite(n *fhir.Node, links []validate.Link, resolve func(string) string) (
 	return fhir.Parse(append(out, n.Raw[done:]...))
 }
 
+// inNarrative is resolve for the links of a narrative. One that looks like a conditional
+// reference may be a link to a search, so it is one only where the resource refers by it too.
+func (w *write) inNarrative(resolve func(string) string) func(string) string {
+	return func(link string) string {
+		typ, _, isQuery := strings.Cut(link, "?")
+		if _, served := fhir.Served(typ); isQuery && served && !slices.ContainsFunc(w.links, func(l validate.Link) bool {
+			return l.Kind == validate.LinkReference && l.Node.Text == link
+		}) {
+			return ""
+		}
+		return resolve(link)
+	}
+}
+
 var narrativeLink = regexp.MustCompile(`\b(?:href|src)\s*=\s*(?:"[^"]*"|'[^']*')`)
 
 // rewriteNarrative replaces links and image sources, <a href="…"> and <img src="…">, up to
@@ -158,7 +176,7 @@ func rewriteNarrative(div string, resolve func(string) string) string {
 		start := strings.IndexAny(attribute, `"'`) + 1
 		link := attribute[start : len(attribute)-1]
 		target, _, _ := strings.Cut(link, "#")
-		if to := resolve(target); to != "" {
+		if to := resolve(html.UnescapeString(target)); to != "" {
 			return attribute[:start] + to + link[len(target):] + attribute[len(attribute)-1:]
 		}
 		return attribute
@@ -191,6 +209,17 @@ func at(err error, place string) error {
 		placed.Issues[i] = issue
 	}
 	return &placed
+}
+
+// inURL is at for the places that an error has in a URL alone.
+func inURL(err error, place string) error {
+	var e *fhir.Error
+	if !errors.As(err, &e) || !slices.ContainsFunc(e.Issues, func(i fhir.Issue) bool {
+		return len(i.Expression) > 0 && strings.HasPrefix(i.Expression[0], "http.")
+	}) {
+		return err
+	}
+	return at(err, place)
 }
 
 // ofAnswer places an error that tells of a resource in an operation's answer, which is not
@@ -236,7 +265,8 @@ func (w *write) placed(err error) error {
 	return inEntry(&placed, w.entry)
 }
 
-// inEntry makes an error's places those of a Bundle entry.
+// inEntry makes an error's places those of a Bundle entry, where a parameter of a URL
+// ("http.name") is a part of request.url.
 func inEntry(err error, entry string) error {
 	var e *fhir.Error
 	if entry == "" || !errors.As(err, &e) {
@@ -247,7 +277,10 @@ func inEntry(err error, entry string) error {
 	for i, issue := range e.Issues {
 		places := make([]string, 0, 1)
 		for _, place := range issue.Expression {
-			if !strings.HasPrefix(place, entry) {
+			switch {
+			case strings.HasPrefix(place, "http."):
+				place = entry + ".request.url"
+			case !strings.HasPrefix(place, entry):
 				_, rest, _ := strings.Cut(place, ".")
 				place = entry + ".resource." + rest
 			}

@@ -59,7 +59,7 @@ func (s *Service) readRequest(r *request, item *fhir.Node) (err error) {
 	if r.target, err = s.parseTarget(item.Str("request", "url")); err != nil {
 		return at(err, r.place+".request.url")
 	}
-	for _, check := range []func() error{r.check, r.checkFullURL, r.checkFormat} {
+	for _, check := range []func() error{r.check, r.checkConditions, r.checkFullURL, r.checkFormat} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -70,9 +70,13 @@ func (s *Service) readRequest(r *request, item *fhir.Node) (err error) {
 	return s.readReading(r)
 }
 
-// checkFullURL refuses a fullUrl in the form of a REST address that is not that of the
-// resource (https://hl7.org/fhir/R4/bundle.html#bundle-unique).
+// checkFullURL refuses a fullUrl that is not absolute, for every relative reference of that
+// form would then lead to the entry, and one in the form of a REST address that is not that of
+// the resource (https://hl7.org/fhir/R4/bundle.html#bundle-unique).
 func (r *request) checkFullURL() error {
+	if end := strings.IndexAny(r.fullURL, ":/?#"); r.fullURL != "" && (end < 1 || r.fullURL[end] != ':') {
+		return fhir.Errorf(fhir.BadRequest, "value", r.place+".fullUrl", "A fullUrl is an absolute URL, such as a urn:uuid, or is left out.")
+	}
 	if r.operation != nil || r.reads() || !strings.HasPrefix(r.fullURL, "http") {
 		return nil
 	}
@@ -91,9 +95,6 @@ func (r *request) checkFullURL() error {
 // checkFormat refuses an answer in another format than JSON, as it is refused outside of
 // Bundles.
 func (r *request) checkFormat() error {
-	if r.operation == nil && !r.reads() {
-		return nil
-	}
 	for _, p := range r.target.pairs {
 		if p.Name == "_format" && p.Value != "" && !fhir.IsJSONFormat(p.Value) {
 			return fhir.Errorf(fhir.NotAcceptable, "not-supported", r.place+".request.url", "The entries of a Bundle are answered in JSON, as the Bundle is; leave _format out.")
@@ -104,11 +105,11 @@ func (r *request) checkFormat() error {
 
 // check refuses a request whose parts do not fit together.
 func (r *request) check() error {
-	if r.ifNoneExist != "" && (r.method != http.MethodPost || r.target.operation != "") {
-		return fhir.Errorf(fhir.BadRequest, "not-supported", r.place+".request.ifNoneExist", "ifNoneExist is for a POST entry that makes a new resource; here it says nothing.")
-	}
-	if r.target.operation != "" {
+	switch {
+	case r.target.operation != "":
 		return r.checkOperation()
+	case r.target.metadata:
+		return r.checkMetadata()
 	}
 	instance := r.target.id != "" && r.target.version == "" && !r.target.history && !r.target.query
 	switch r.method {
@@ -116,23 +117,67 @@ func (r *request) check() error {
 		if r.target.id != "" || r.target.history || r.target.query {
 			return fhir.Errorf(fhir.BadRequest, "value", r.place+".request.url", "A POST entry names a resource type alone, or an operation.")
 		}
-		if r.when != (Preconditions{}) {
-			return fhir.Errorf(fhir.BadRequest, "not-supported", r.place+".request", "A POST entry makes a new resource, so ifMatch and ifNoneMatch say nothing; ifNoneExist asks that there be none.")
-		}
 	case http.MethodPut, http.MethodPatch, http.MethodDelete:
 		if !instance && !r.conditional() {
 			return fhir.Errorf(fhir.BadRequest, "value", r.place+".request.url", "A %s entry names a type and an id, or a type and a query.", r.method)
 		}
+		if instance && !fhir.ValidID(r.target.id) {
+			return fhir.Errorf(fhir.BadRequest, "value", r.place+".request.url", "An id has 1 to 64 letters, digits, '-' or '.'.")
+		}
 		if r.method == http.MethodDelete {
-			return nil
+			return r.checkBare()
 		}
 	case http.MethodGet, http.MethodHead:
-		return nil
+		return r.checkBare()
 	default:
 		return fhir.Errorf(fhir.BadRequest, "not-supported", r.place+".request.method", "Entries may be POST, PUT, PATCH, DELETE, GET or HEAD.")
 	}
 	if r.resource == nil {
 		return fhir.Errorf(fhir.BadRequest, "required", r.place+".resource", "A POST, PUT or PATCH entry carries a resource.")
+	}
+	return nil
+}
+
+// checkBare refuses a resource where none is asked for.
+func (r *request) checkBare() error {
+	if r.resource == nil {
+		return nil
+	}
+	return fhir.Errorf(fhir.BadRequest, "not-supported", r.place+".resource", "A GET, HEAD or DELETE entry carries no resource; leave it out.")
+}
+
+// checkMetadata refuses what cannot be asked of the CapabilityStatement.
+func (r *request) checkMetadata() error {
+	if !r.reads() {
+		return fhir.Errorf(fhir.NotAllowed, "not-supported", r.place+".request.method", "The CapabilityStatement is read by GET or HEAD.")
+	}
+	for _, p := range r.target.pairs {
+		switch {
+		case p.Name == "_format", p.Name == "_pretty", p.Name == "mode" && (p.Value == "full" || p.Value == "normative"):
+		default:
+			return fhir.Errorf(fhir.BadRequest, "not-supported", r.place+".request.url", "The CapabilityStatement takes the parameter mode, which is full or normative, and no other.")
+		}
+	}
+	return r.checkBare()
+}
+
+// checkConditions refuses a condition that the interaction does not heed.
+func (r *request) checkConditions() error {
+	code := r.code()
+	isRead := code == "read" || code == "vread"
+	changes := !r.reads() && code != "create"
+	for _, condition := range [...]struct {
+		name, value string
+		heeded      bool
+	}{
+		{"ifMatch", r.when.IfMatch, changes},
+		{"ifNoneMatch", r.when.IfNoneMatch, changes || isRead},
+		{"ifModifiedSince", r.ifModifiedSince, isRead},
+		{"ifNoneExist", r.ifNoneExist, code == "create"},
+	} {
+		if condition.value != "" && !condition.heeded {
+			return fhir.Errorf(fhir.BadRequest, "not-supported", r.place+".request."+condition.name, "%s says nothing in a request of this kind; leave it out.", condition.name)
+		}
 	}
 	return nil
 }
@@ -153,15 +198,8 @@ func (r *request) checkOperation() error {
 		return fhir.Errorf(fhir.NotAllowed, "not-supported", r.place+".request.method", "$%s changes what is stored, so it is called by POST alone.", o.Name)
 	case r.method == http.MethodPost && r.resource != nil && r.resource.Str("resourceType") != "Parameters":
 		return fhir.Errorf(fhir.BadRequest, "structure", r.place+".resource", "An operation takes its parameters in the URL or in a Parameters resource.")
-	case o.Changes:
-		return nil
-	}
-	for _, condition := range [...]struct{ name, value string }{
-		{"ifMatch", r.when.IfMatch}, {"ifNoneMatch", r.when.IfNoneMatch}, {"ifModifiedSince", r.ifModifiedSince},
-	} {
-		if condition.value != "" {
-			return fhir.Errorf(fhir.BadRequest, "not-supported", r.place+".request."+condition.name, "$%s is answered whatever %s says; leave it out.", o.Name, condition.name)
-		}
+	case r.method != http.MethodPost:
+		return r.checkBare()
 	}
 	return nil
 }
@@ -206,6 +244,8 @@ func (r *request) code() string {
 	switch {
 	case r.operation != nil:
 		return "operation"
+	case r.target.metadata:
+		return "capabilities"
 	case r.method == http.MethodPost:
 		return "create"
 	case r.method == http.MethodPut:

@@ -31,6 +31,8 @@ type resolution struct {
 	// contents are what is stored, by position; nil for a deletion and for one that is
 	// still to be made by fill.
 	contents []*content
+	// read is what of the store is kept for the writes.
+	read room
 }
 
 // newResolution is that of writes about which nothing has been looked up.
@@ -79,7 +81,7 @@ func (r *resolution) targets() map[string]string {
 		out[conditional] = ref
 	}
 	for i, w := range r.ws {
-		if w.fullURL == "" {
+		if w.fullURL == "" || isDelete(w) { // what is deleted cannot be referred to
 			continue
 		}
 		ref := w.ref()
@@ -162,6 +164,9 @@ func (s *Service) resolveWrite(ctx context.Context, r *store.Reader, found *reso
 			return err
 		}
 		if match != nil {
+			if err := found.read.take(ctx, len(match.Body)); err != nil {
+				return err
+			}
 			found.matched[i] = match
 		}
 	}
@@ -175,6 +180,9 @@ func (s *Service) resolveWrite(ctx context.Context, r *store.Reader, found *reso
 		err = fhir.Errorf(fhir.NotFound, "not-found", "", "No %s meets the condition.", w.typ)
 	}
 	if err != nil {
+		return err
+	}
+	if err := found.read.take(ctx, len(current.Body)); err != nil {
 		return err
 	}
 	found.ws[i], err = s.changed(w, current)

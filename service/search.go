@@ -56,12 +56,26 @@ func (s *Service) parse(typ string, pairs []search.Pair, lenient bool) (*search.
 	})
 }
 
+// rows are what a version of a resource is found by.
+func (s *Service) rows(r *fhir.Resource) ([]search.Row, error) {
+	n, err := fhir.Parse(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	return s.registry.Extract(n, s.zone, s.baseURL)
+}
+
 func (s *Service) searchset(ctx context.Context, r *store.Reader, q *search.Query, part subset.Subset, issues []fhir.Issue) ([]byte, error) {
-	page, err := r.Search(ctx, q)
+	page, err := r.Search(ctx, q, s.rows)
 	if err != nil {
 		return nil, err
 	}
 	b := newBundle("searchset", page.Total)
+	size := 0
+	for _, res := range page.Resources {
+		size += len(res.Body) + entryBytes/2
+	}
+	b.grow(size)
 	b.link("self", s.link(q.Type, q.Applied, ""))
 	if page.Next != "" {
 		b.link("next", s.link(q.Type, q.Applied, page.Next))

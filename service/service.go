@@ -34,25 +34,28 @@ type Options struct {
 	NewID func() string
 	// MaxBundleEntries limits the entries of a transaction or batch; 0 means 20,000.
 	MaxBundleEntries int
+	// MaxResource limits a resource in a Bundle, in bytes; 0 means no limit.
+	MaxResource int64
 	// Software is the version shown in the CapabilityStatement.
 	Software string
 }
 
 // Service answers FHIR interactions. It is safe for concurrent use.
 type Service struct {
-	store      *store.Store
-	registry   *search.Registry
-	validator  *validate.Validator
-	scales     *validate.Scales
-	protocols  *careplan.Engine
-	baseURL    string
-	zone       *time.Location
-	checkTypes bool // that references are to allowed types
-	mustExist  bool // that targets on this server exist
-	log        *slog.Logger
-	now        func() time.Time
-	newID      func() string
-	maxEntries int
+	store       *store.Store
+	registry    *search.Registry
+	validator   *validate.Validator
+	scales      *validate.Scales
+	protocols   *careplan.Engine
+	baseURL     string
+	zone        *time.Location
+	checkTypes  bool // that references are to allowed types
+	mustExist   bool // that targets on this server exist
+	log         *slog.Logger
+	now         func() time.Time
+	newID       func() string
+	maxEntries  int
+	maxResource int64
 	// stageFrom is how many writes a transaction has at least whose new resources are
 	// stored ahead; staged, if not nil, is run between that and the transaction, by tests:
 	// before all of it is confirmed for the last time outside the transaction, and after.
@@ -95,7 +98,7 @@ type Written struct {
 func New(ctx context.Context, o Options) (*Service, error) {
 	s := &Service{
 		store: o.Store, baseURL: o.BaseURL, zone: o.Zone, log: o.Logger, now: o.Now, newID: o.NewID,
-		maxEntries: o.MaxBundleEntries, stageFrom: stageFrom, software: o.Software,
+		maxEntries: o.MaxBundleEntries, maxResource: o.MaxResource, stageFrom: stageFrom, software: o.Software,
 	}
 	if s.store == nil || s.baseURL == "" || s.zone == nil {
 		return nil, errors.New("service: Store, BaseURL and Zone are required")
@@ -123,7 +126,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	s.checkTypes = o.References != "off"
 	s.started = s.now()
 	var err error
-	if s.registry, err = search.NewRegistry(); err != nil {
+	if s.registry, err = search.NewRegistry(o.Definitions...); err != nil {
 		return nil, fmt.Errorf("search parameters: %w", err)
 	}
 	if s.validator, err = validate.New(validate.WithReferenceTypes(s.checkTypes)); err != nil {

@@ -96,18 +96,17 @@ func (s *Service) worthStaging(ws []*write) bool {
 
 // commitStaged is commit with as much as possible done ahead. The error is errOvertaken if
 // that turned out to be in vain; nothing of it is left then.
-func (s *Service) commitStaged(ctx context.Context, ws []*write, then func(ctx context.Context, r *store.Reader) error) (out []Written, err error) {
+func (s *Service) commitStaged(ctx context.Context, ws []*write, then func(ctx context.Context, r *store.Reader) error) ([]Written, error) {
 	a := &ahead{cases: map[string]derivedAhead{}, done: map[int]Written{}, targets: map[string]bool{}, quiet: map[string]bool{}}
-	if a.staging, err = s.store.Stage(ctx); err != nil {
+	staging, err := s.store.Stage(ctx)
+	if err != nil {
 		return nil, err
 	}
+	a.staging = staging
 	stored := false
 	defer func() {
-		if stored {
-			return
-		}
-		if err := a.staging.Drop(context.WithoutCancel(ctx)); err != nil {
-			s.log.WarnContext(ctx, "what a large transaction has staged is not removed yet", "error", err)
+		if !stored {
+			a.staging.Discard() // whoever sent it does not wait for that
 		}
 	}()
 	if err := s.makeReady(ctx, a, ws); err != nil {
@@ -136,18 +135,12 @@ func (s *Service) commitStaged(ctx context.Context, ws []*write, then func(ctx c
 	if s.staged != nil {
 		s.staged(true)
 	}
-	err = s.store.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		out, err = s.apply(ctx, tx, a.found, a, then)
-		return err
-	})
+	out, err := s.applyInWrite(ctx, a.found, a, then)
 	if errors.Is(err, store.ErrLost) {
 		err = errOvertaken
 	}
-	if err != nil {
-		return nil, err
-	}
-	stored = true
-	return out, nil
+	stored = err == nil
+	return out, err
 }
 
 // makeReady looks everything up and stages what is new.

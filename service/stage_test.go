@@ -501,7 +501,7 @@ func TestLargeTransactionsAtOnce(t *testing.T) {
 							return 0
 						}
 						q.Count, q.Total = 0, true
-						page, err := r.Search(ctx, q)
+						page, err := r.Search(ctx, q, nil)
 						if err != nil {
 							t.Error(err)
 						}

@@ -95,9 +95,10 @@ func (s *Service) stats(in *invocation) (answering, error) {
 func (s *Service) measure(ctx context.Context, r *store.Reader, q *statsQuery) ([]byte, error) {
 	out := newParameters()
 	var sources [][]byte
+	var size room
 	seen := map[string]bool{}
 	for _, code := range q.codes {
-		m := &measurements{s: s, q: q, code: code, seen: map[string]bool{}}
+		m := &measurements{s: s, q: q, code: code, seen: map[string]bool{}, room: &size}
 		if err := m.collect(ctx, r); err != nil {
 			return nil, err
 		}

@@ -44,6 +44,13 @@ func (q *statsQuery) query(r *search.Registry, code statsCode) (*search.Query, e
 	return out, nil
 }
 
+// valuesLimit bounds the values of one code, in bytes; valueBytes is what each takes beside its
+// digits.
+const (
+	valuesLimit = 64 << 20
+	valueBytes  = 96
+)
+
 // measurements are the values for one requested code.
 type measurements struct {
 	s       *Service
@@ -52,6 +59,8 @@ type measurements struct {
 	groups  []*measured
 	sources []*fhir.Resource
 	seen    map[string]bool // the ids of observations that have been counted
+	room    *room           // of the sources of all codes
+	size    int             // of the values, in bytes
 }
 
 // measured are the values of one code in one unit.
@@ -70,7 +79,7 @@ func (m *measurements) collect(ctx context.Context, r *store.Reader) error {
 	}
 	totals := map[statsCode]int{}
 	for more := true; more; more = q.Cursor != "" {
-		page, err := r.Search(ctx, q)
+		page, err := r.Search(ctx, q, nil)
 		if err != nil {
 			return err
 		}
@@ -78,6 +87,9 @@ func (m *measurements) collect(ctx context.Context, r *store.Reader) error {
 			if err := m.observe(ctx, r, res, totals); err != nil {
 				return err
 			}
+		}
+		if m.size > valuesLimit {
+			return fhir.Errorf(fhir.Unprocessable, "too-costly", "", "The observations hold too many values to be measured at once; ask for a shorter time.")
 		}
 		if len(m.seen) > statsLimit {
 			return fhir.Errorf(fhir.Unprocessable, "too-costly", "", "There are more than %d observations; ask for a shorter time.", statsLimit)
@@ -104,8 +116,8 @@ func (m *measurements) observe(ctx context.Context, r *store.Reader, res *fhir.R
 		return nil
 	}
 	m.seen[res.ID] = true
-	if m.q.limit > len(m.sources) {
-		m.sources = append(m.sources, res)
+	if err := m.include(ctx, res); err != nil {
+		return err
 	}
 	blocked := n.Get("modifierExtension") != nil
 	if !hasCode(n, m.code) {
@@ -157,13 +169,22 @@ func (m *measurements) member(ctx context.Context, r *store.Reader, link *fhir.N
 		return nil
 	}
 	m.seen[res.ID] = true
-	if m.q.limit > len(m.sources) {
-		m.sources = append(m.sources, res)
+	if err := m.include(ctx, res); err != nil {
+		return err
 	}
 	if code, ok := codeOf(n); ok {
 		m.take(n, code, n.Get("modifierExtension") != nil, totals)
 	}
 	return nil
+}
+
+// include keeps an observation for the answer, where it asks for that.
+func (m *measurements) include(ctx context.Context, res *fhir.Resource) error {
+	if m.q.limit <= len(m.sources) {
+		return nil
+	}
+	m.sources = append(m.sources, res)
+	return m.room.take(ctx, len(res.Body)+entryBytes)
 }
 
 // hasCode reports whether one of the codings of n.code is c.
@@ -204,6 +225,7 @@ func (m *measurements) take(n *fhir.Node, code statsCode, blocked bool, totals m
 	g := m.group(code, q, usable)
 	if usable {
 		g.values = append(g.values, d)
+		m.size += valueBytes + len(value.Text)
 	}
 }
 

@@ -10,10 +10,11 @@ import (
 )
 
 // target is a URL below the base: Type, Type/id, Type/id/_history/version, or Type?query;
-// or a history or an operation, at any level that has it.
+// or a history or an operation, at any level that has it; or the CapabilityStatement.
 type target struct {
 	typ, id, version string
 	history          bool
+	metadata         bool
 	operation        string // without "$"
 	pairs            []search.Pair
 	query            bool
@@ -54,6 +55,10 @@ func (s *Service) parseTarget(raw string) (target, error) {
 		t.operation, part = last[1:], part[:len(part)-1]
 	}
 	if len(part) == 0 { // of the system
+		return t, nil
+	}
+	if len(part) == 1 && part[0] == "metadata" && !t.history && t.operation == "" {
+		t.metadata = true
 		return t, nil
 	}
 	t.typ = part[0]

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"aftercare/fhir"
+	"aftercare/fhir/search"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -13,6 +14,8 @@ func TestTarget(t *testing.T) {
 	s := open(t)
 	for raw, want := range map[string]target{
 		"Patient":                            {typ: "Patient"},
+		"metadata":                           {metadata: true},
+		base + "/metadata?mode=full":         {metadata: true, query: true, rawQuery: "mode=full", pairs: []search.Pair{{Name: "mode", Value: "full"}}},
 		"/Patient":                           {typ: "Patient"},
 		base + "/Patient/1":                  {typ: "Patient", id: "1"},
 		"Patient/1":                          {typ: "Patient", id: "1"},

@@ -34,12 +34,17 @@ func (s *Service) transaction(ctx context.Context, p Principal, entries []reques
 		return nil, err
 	}
 	results := make([]entry, len(entries))
+	var left room
 	answer := func(ctx context.Context, r *store.Reader) (err error) {
+		left = room{} // it may run again
 		for i, read := range readings {
 			if read == nil {
 				continue
 			}
-			if results[i], err = read(ctx, r); err != nil {
+			if results[i], err = read(ctx, r); err == nil {
+				err = left.takeEntry(ctx, results[i])
+			}
+			if err != nil {
 				return inEntry(err, entries[i].place)
 			}
 		}
@@ -56,11 +61,13 @@ func (s *Service) transaction(ctx context.Context, p Principal, entries []reques
 		return nil, err
 	}
 	b := newBundle("transaction-response", -1)
+	b.grow(int(left.used))
 	for i := range entries {
 		if r := &entries[i]; !r.reads() {
 			if results[i], err = s.writtenEntry(r, written[position[i]], prefer); err != nil {
 				return nil, err
 			}
+			results[i] = left.written(ctx, results[i])
 		}
 		b.entry(results[i])
 	}

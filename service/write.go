@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,9 @@ type write struct {
 	// node was made from.
 	change change
 	base   int64
+	// kept are the links that were there before the change. They mean what they meant when they
+	// were stored, whatever the entries of the Bundle are called.
+	kept map[string]bool
 	// condition is the query of a conditional interaction, nil without one: for POST
 	// If-None-Exist, else the query of the URL, whose match stands in for id.
 	condition *search.Query
@@ -56,7 +60,29 @@ func (s *Service) changed(w *write, current *fhir.Resource) (*write, error) {
 	}
 	out := *w
 	out.node, out.links, out.base = n, s.validator.Links(n), current.Version
-	return &out, nil
+	if out.kept = nil; w.entry != "" {
+		out.kept, err = s.linksOf(current)
+	}
+	return &out, err
+}
+
+// linksOf are the links of a stored resource, as they are written.
+func (s *Service) linksOf(r *fhir.Resource) (map[string]bool, error) {
+	n, err := fhir.Parse(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]bool{}
+	for _, l := range s.validator.Links(n) {
+		if l.Kind != validate.LinkNarrative {
+			out[l.Node.Text] = true
+			continue
+		}
+		for _, target := range narrativeTargets(l.Node.Text) {
+			out[target] = true
+		}
+	}
+	return out, nil
 }
 
 // ref is "Type/id".
@@ -107,7 +133,12 @@ func (s *Service) checkScale(n *fhir.Node, at string) error {
 	return nil
 }
 
-// condition parses the query of If-None-Exist (https://hl7.org/fhir/R4/http.html#ccreate).
+// ofAnswers are the parameters that say which part of the matches an answer gives, and how. In a
+// condition they would hide matches, or say nothing.
+var ofAnswers = []string{"_count", "_cursor", "_total", "_summary", "_elements", "_sort", "_include", "_revinclude", "_contained", "_containedType", "_score"}
+
+// condition parses the query of a conditional interaction
+// (https://hl7.org/fhir/R4/http.html#ccreate), nil for "". The error is of kind BadRequest.
 func (s *Service) condition(typ, query string) (*search.Query, error) {
 	if query == "" {
 		return nil, nil
@@ -115,6 +146,11 @@ func (s *Service) condition(typ, query string) (*search.Query, error) {
 	pairs, err := search.ParsePairs(strings.TrimPrefix(query, "?"))
 	if err != nil {
 		return nil, err
+	}
+	for _, p := range pairs {
+		if name, _, _ := strings.Cut(p.Name, ":"); slices.Contains(ofAnswers, name) {
+			return nil, fhir.Errorf(fhir.BadRequest, "not-supported", "http."+name, "A condition looks at all matches, so %s cannot be a part of it; leave it out.", name)
+		}
 	}
 	q, _, err := s.parse(typ, pairs, false)
 	if err != nil {
@@ -130,11 +166,11 @@ func (s *Service) condition(typ, query string) (*search.Query, error) {
 // find runs a condition: nil for no match, an error of kind PreconditionFailed for
 // several.
 func find(ctx context.Context, r *store.Reader, q *search.Query) (*fhir.Resource, error) {
-	page, err := r.Search(ctx, q)
+	page, err := r.Search(ctx, q, nil)
 	switch {
 	case err != nil:
 		return nil, err
-	case len(page.Resources) > 1:
+	case len(page.Resources) > 1 || page.Next != "": // a page of two may end after one large resource
 		return nil, fhir.Errorf(fhir.PreconditionFailed, "multiple-matches", "", "More than one %s meets the condition; make it more exact.", q.Type)
 	case len(page.Resources) == 0:
 		return nil, nil

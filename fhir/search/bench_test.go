@@ -1,6 +1,9 @@
 package search
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 const observation = `{"resourceType":"Observation","id":"o1","meta":{"versionId":"1","lastUpdated":"2026-03-01T10:00:00.000000Z"},
 	"identifier":[{"system":"https://clinic.example/id","value":"77"}],"basedOn":[{"reference":"CarePlan/c1"}],"status":"final",
@@ -14,7 +17,7 @@ func BenchmarkExtractObservation(b *testing.B) {
 	r, n, zone := registry(b), node(b, observation), london(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		if rows, err := r.Extract(n, zone, base); err != nil || len(rows) != 10 {
+		if rows, err := r.Extract(n, zone, base); err != nil || len(rows) != 26 {
 			b.Fatal(len(rows), err)
 		}
 	}
@@ -24,6 +27,20 @@ func BenchmarkExtractPatient(b *testing.B) {
 	r, zone := registry(b), london(b)
 	n := node(b, `{"resourceType":"Patient","identifier":[{"system":"https://fhir.nhs.uk/Id/nhs-number","value":"9000000009"}],
 		"name":[{"family":"Müller","given":["José","Peter"]}],"birthDate":"1970-03-28"}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := r.Extract(n, zone, base); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkExtractCarePlan(b *testing.B) {
+	r, zone := registry(b, activityCodeDate), london(b)
+	n := node(b, `{"resourceType":"CarePlan","identifier":[{"system":"https://clinic.example/plan","value":"77"}],"status":"active","intent":"plan",
+		"category":[{"coding":[{"system":"http://snomed.info/sct","code":"734163000"}]}],"subject":{"reference":"Patient/p1"},"period":{"start":"2026-03-01"},
+		"instantiatesCanonical":["https://clinic.example/PlanDefinition/a|1"],"activity":[`+strings.TrimSuffix(strings.Repeat(`{"detail":{"code":{"coding":[
+		{"system":"https://clinic.example/activity","code":"staples"}]},"status":"scheduled","scheduledPeriod":{"start":"2026-03-21","end":"2026-03-22"}}},`, 20), ",")+`]}`)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := r.Extract(n, zone, base); err != nil {

@@ -38,9 +38,32 @@ func Branches(expression, typ string) string {
 
 // compile understands the part of FHIRPath that search expressions are written in: paths
 // that start at the resource type, unions, brackets, "as T", as(T), ofType(T),
-// where(resolve() is T), where(name='text') and extension('url'). Anything else is an error.
+// where(resolve() is T), where(name='text') and extension('url'); besides, a whole expression may
+// be "P.exists() and P != false". Anything else is an error.
 func compile(expression, typ string) ([]path, error) {
-	c := compiler{text: expression, typ: typ}
+	if element, _, ok := strings.Cut(expression, ".exists() and "); ok && expression == element+".exists() and "+element+" != false" {
+		paths, err := compile(element, typ)
+		if err != nil || len(paths) != 1 {
+			return nil, fmt.Errorf("expression %q: is not about one element", expression)
+		}
+		return []path{{{op: opHolds, of: paths[0]}}}, nil
+	}
+	return compileFrom(compiler{text: expression, typ: typ})
+}
+
+// compileRelative compiles an expression that starts at an element, such as a component of a
+// composite.
+func compileRelative(expression string) ([]path, error) {
+	return compileFrom(compiler{text: expression, relative: true})
+}
+
+// compileContexts compiles an expression that may be the resource itself.
+func compileContexts(expression, typ string) ([]path, error) {
+	return compileFrom(compiler{text: expression, typ: typ, whole: true})
+}
+
+func compileFrom(c compiler) ([]path, error) {
+	expression := c.text
 	c.next()
 	paths, err := c.union()
 	if err == nil && c.token != "" {
@@ -51,6 +74,9 @@ func compile(expression, typ string) ([]path, error) {
 	}
 	for i, p := range paths {
 		if len(p) == 0 {
+			if c.whole {
+				continue
+			}
 			return nil, fmt.Errorf("expression %q: names no element", expression)
 		}
 		if p[len(p)-1].op == opExtension {
@@ -62,6 +88,8 @@ func compile(expression, typ string) ([]path, error) {
 
 type compiler struct {
 	text, typ string
+	relative  bool // paths start at any element
+	whole     bool // a path may be the resource itself
 	at        int
 	token     string // a word, a quoted text with its quotes, or one sign; "" at the end
 }
@@ -168,6 +196,9 @@ func (c *compiler) start() ([]path, error) {
 			return nil, err
 		}
 		return paths, c.take(")")
+	}
+	if c.relative {
+		return c.step([]path{nil})
 	}
 	if c.token != c.typ && c.token != "Resource" && c.token != "DomainResource" {
 		return nil, c.unexpected()

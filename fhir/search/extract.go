@@ -15,19 +15,20 @@ type extraction struct {
 	zone *time.Location
 	base string
 
-	entry *entry
-	index func(*extraction, value) error
-	rows  []Row
-	first int          // where the rows of the current parameter begin
-	seen  map[Row]bool // the rows of the current parameter, once they are many
+	present uint64 // the first names of paths that the resource has; see mask
+	entry   *entry
+	part    int64 // of the composite's context, else 0
+	rows    []Row
+	first   int          // where the rows of the current parameter begin
+	seen    map[Row]bool // the rows of the current parameter, once they are many
 
 	contained map[string]string // types of the contained resources by id; nil until asked for
 }
 
 // Extract returns the rows of a resource under every parameter of its type: by parameter
-// code, then in document order, each row once. Contained resources have no rows of their
-// own. zone is where date-times without a zone are taken to be; base is the server's
-// public FHIR base without a trailing slash.
+// code, then in document order, each row once. Rows of facets stand beside those of their
+// parameters. Contained resources have no rows of their own. zone is where date-times without a
+// zone are taken to be; base is the server's public FHIR base without a trailing slash.
 //
 // The error is an *fhir.Error of kind Unprocessable that names the element, where a value
 // cannot be of the type that its parameter needs, such as a date that does not exist.
@@ -37,34 +38,84 @@ func (r *Registry) Extract(n *fhir.Node, zone *time.Location, base string) ([]Ro
 	if t == nil {
 		return nil, fmt.Errorf("search: extract from a resource of a type that is not served")
 	}
-	x := extraction{root: n, zone: zone, base: base, rows: make([]Row, 0, 2*len(t.entries))}
-	for i := range t.entries {
-		e := &t.entries[i]
-		x.entry, x.index, x.first, x.seen = e, kinds[e.param.Kind].index, len(x.rows), nil
-		for _, p := range e.paths {
-			if err := x.walk(p, value{n, typ}); err != nil {
-				return nil, fhir.Errorf(fhir.Unprocessable, "value", e.param.Expression,
-					"The search parameter %s cannot index this element: %s", e.param.Code, err)
-			}
+	x := extraction{root: n, zone: zone, base: base, rows: make([]Row, 0, 32), present: t.present(n)}
+	for _, e := range t.entries {
+		x.entry, x.first, x.seen = e, len(x.rows), nil
+		var err error
+		if e.composite != nil {
+			err = x.parts(e, value{n, typ})
+		} else {
+			err = x.each(e, e.paths, value{n, typ}, e.index)
+		}
+		if err != nil {
+			return nil, fhir.Errorf(fhir.Unprocessable, "value", e.param.Expression,
+				"The search parameter %s cannot index this element: %s", e.param.Code, err)
 		}
 	}
 	return slices.Clip(x.rows), nil
+}
+
+// each calls leaf for what the paths of an entry lead to.
+func (x *extraction) each(e *entry, paths []path, v value, leaf leaf) error {
+	for i, p := range paths {
+		if e.masks[i]&x.present == 0 {
+			continue
+		}
+		if err := x.walk(p, v, leaf); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mask has a bit for the name that a path begins with, or all where it begins with none. Names
+// beyond the 63rd share a bit, so a bit that is missing in what a resource has says that the path
+// leads nowhere; no more than that. It saves most of the time of Extract.
+func (t *typeEntries) mask(p path) uint64 {
+	if len(p) == 0 || p[0].op != opMember {
+		return 1<<64 - 1
+	}
+	i := slices.Index(t.firsts, p[0].name)
+	if i < 0 {
+		i = len(t.firsts)
+		t.firsts = append(t.firsts, p[0].name)
+	}
+	return 1 << (i % 63)
+}
+
+func (t *typeEntries) present(n *fhir.Node) uint64 {
+	present := uint64(1) << 63
+	for i, name := range t.firsts {
+		for j := range n.Members {
+			if m := n.Members[j].Name; m != "" && m[0] == name[0] && strings.HasPrefix(m, name) {
+				present |= 1 << (i % 63)
+				break
+			}
+		}
+	}
+	return present
 }
 
 // manyRows is the number of rows from which finding doubles by comparing is slower than a
 // map. ValueSet.code can have tens of thousands.
 const manyRows = 16
 
+// add adds a row of the current parameter, or of the facet that it names.
 func (x *extraction) add(row Row) error {
 	// PostgreSQL cannot store it, and FHIR strings do not have it.
-	if strings.IndexByte(row.Value, 0) >= 0 || strings.IndexByte(row.System, 0) >= 0 {
+	if strings.IndexByte(row.Value, 0) >= 0 || strings.IndexByte(row.System, 0) >= 0 || strings.IndexByte(row.Exact, 0) >= 0 {
 		return problem("a text contains the character U+0000")
 	}
-	row.Param = x.entry.param
+	if row.Param == nil {
+		row.Param = x.entry.param
+	}
+	row.Part = x.part
 	mine := x.rows[x.first:]
 	if len(mine) < manyRows {
-		if slices.Contains(mine, row) {
-			return nil
+		for i := range mine {
+			if mine[i] == row {
+				return nil
+			}
 		}
 	} else {
 		if x.seen == nil {

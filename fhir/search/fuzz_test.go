@@ -32,11 +32,15 @@ func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		"Procedure?patient.identifier=a|b,c&date=ge2024-01-01T00:00+01:00", "Patient?name:missing=true&_count=0", `Task?code=\,\|`,
 		"CarePlan?instantiates-canonical=http://x/y|1", "Observation?subject:Patient.birthdate=1970", "Task?focus.status=x&_cursor=y",
+		"Patient?_has:Observation:patient:_has:AuditEvent:entity:agent=1&identifier:of-type=a|b|c&_id:not=1", "Patient?_text=(a or \"b c\") not d&_list=1",
+		"Observation?code-value-quantity=a$5|http://unitsofmeasure.org|mg&component-code-value-concept=a$b,c$d&_sort=-date,code&_include:iterate=*",
+		"Observation?code:in=http://vs&code:below=http://t|x&value-quantity=ap5.40||mg&_revinclude=Provenance:target", "Location?near=1|2|3|km&near:missing=true",
+		`Patient?_filter=name co "x" and (birthdate gt 2000)`, "PlanDefinition?url:above=http://x/y&name:exact=A&name:contains=b",
 	} {
 		f.Add(s, true)
 	}
 	r := registry(f)
-	o := Options{Zone: time.UTC, Base: base, DefaultCount: 20, MaxCount: 100}
+	o := terms(Options{Zone: time.UTC, Base: base, DefaultCount: 20, MaxCount: 100})
 	f.Fuzz(func(t *testing.T, s string, lenient bool) {
 		typ, raw, _ := strings.Cut(s, "?")
 		pairs, err := ParsePairs(raw)
@@ -54,18 +58,12 @@ func FuzzParse(f *testing.F) {
 		if q.Count < 0 || q.Count > o.MaxCount || q.Count == 0 && !q.Total {
 			t.Fatalf("%+v", q)
 		}
-		for _, c := range q.Clauses {
-			if len(c.Values) == 0 == (len(c.Chain) == 0) {
-				t.Fatalf("%+v has neither values nor a chain, or both", c)
-			}
-			for _, v := range c.Values {
-				if c.Param.Kind == Date && c.Modifier == "" && v.Low >= v.High {
-					t.Fatalf("%+v is empty", v)
-				}
-			}
-		}
+		wellFormed(t, q.Clauses)
 		// What was applied means the same when it is asked again.
 		again, more, err := r.Parse(typ, q.Applied, o)
+		if err == nil && (len(again.Sort) != len(q.Sort) || len(again.Include) != len(q.Include)) {
+			t.Fatalf("%+v, then %+v", q, again)
+		}
 		if err != nil || len(more) > 0 || len(again.Clauses) != len(q.Clauses) || again.Count != q.Count || again.Total != q.Total {
 			t.Fatalf("%+v, then %+v %v %v", q, again, more, err)
 		}
@@ -117,6 +115,73 @@ func FuzzExtract(f *testing.F) {
 			if row.Param.Kind == Date && row.Low >= row.High {
 				t.Fatalf("%+v is empty", row)
 			}
+		}
+	})
+}
+
+// wellFormed checks that each clause has one of the forms that the store knows.
+func wellFormed(t *testing.T, clauses []Clause) {
+	each(clauses, func(c *Clause) {
+		forms := 0
+		for _, is := range []bool{c.Param != nil, c.Has != nil, len(c.Together) > 0, len(c.All) > 0, len(c.Any) > 0, c.Not != nil} {
+			if is {
+				forms++
+			}
+		}
+		if forms != 1 || c.Param != nil && len(c.Values) == 0 == (len(c.Chain) == 0) {
+			t.Fatalf("%+v", c)
+		}
+		if c.Param == nil {
+			return
+		}
+		if c.Param.Kind == Composite || c.Param.Kind == Special {
+			t.Fatalf("%+v is on what has no rows", c)
+		}
+		for _, v := range c.Values {
+			if c.Param.Kind == Date && c.Modifier == "" && v.Low >= v.High {
+				t.Fatalf("%+v is empty", v)
+			}
+			if v.NumberLow > v.Number || v.Number > v.NumberHigh {
+				t.Fatalf("%+v is no range", v)
+			}
+		}
+	})
+}
+
+func FuzzDate(f *testing.F) {
+	for _, s := range []string{"2024", "ge2024-02-29", "2024-03-10T12:00:00.123456789Z", "ap2024-03-10T12:00+01:00", "2024-12-31T23:59:60Z", "0001", "9999-12-31"} {
+		f.Add(s)
+	}
+	zone := london(f)
+	f.Fuzz(func(t *testing.T, s string) {
+		v, err := parseDate(&asked{zone: zone}, s)
+		if err == nil && (v.Low >= v.High || !prefixes[v.Prefix]) {
+			t.Fatalf("%q: %+v", s, v)
+		}
+	})
+}
+
+func FuzzQuantity(f *testing.F) {
+	for _, s := range []string{"5", "ap5.40|http://unitsofmeasure.org|mg", "-1e-3||x", "98.6|http://unitsofmeasure.org|[degF]", "1e300", `5|a\|b|c`, "0.0"} {
+		f.Add(s)
+	}
+	e := registry(f).entry("Observation", "value-quantity")
+	f.Fuzz(func(t *testing.T, s string) {
+		v, err := parseQuantity(&asked{entry: e, param: e.param}, s)
+		if err == nil && (!(v.NumberLow <= v.Number) || !(v.Number <= v.NumberHigh) || !prefixes[v.Prefix]) {
+			t.Fatalf("%q: %+v", s, v)
+		}
+		if !numberPattern.MatchString(s) {
+			return
+		}
+		// What is stored is found by what it is written as.
+		d, tooLarge := readDecimal(s)
+		if tooLarge != nil {
+			return
+		}
+		row := Row{Param: e.param, NumberLow: d.float(), NumberHigh: d.float()}
+		if err != nil || !holds(row, v) {
+			t.Fatalf("%q: %+v does not match %+v", s, v, row)
 		}
 	})
 }

@@ -16,15 +16,18 @@ var kinds = map[Kind]kind{
 	Date:        {"date", indexDate, parseDate},
 	String:      {"string", indexString, parseString},
 	URI:         {"uri", indexURI, parseURI},
-	Number:      {"number", indexNumber, nil},
-	Quantity:    {"quantity", indexQuantity, nil},
+	Number:      {"number", indexNumber, parseNumber},
+	Quantity:    {"quantity", indexQuantity, parseQuantity},
 	ID:          {"token", nil, parseID},
 	LastUpdated: {"date", nil, parseDate},
+	Text:        {"string", nil, nil},
+	Composite:   {"composite", nil, nil},
+	Special:     {"special", indexPosition, nil},
 }
 
-// kindByName reads SearchParameter.type. The kinds composite and special are not known.
+// kindByName reads SearchParameter.type.
 func kindByName(name string) (Kind, bool) {
-	for k := Token; k <= Quantity; k++ {
+	for _, k := range []Kind{Token, Reference, Date, String, URI, Number, Quantity, Composite} {
 		if kinds[k].name == name {
 			return k, true
 		}
@@ -33,5 +36,5 @@ func kindByName(name string) (Kind, bool) {
 }
 
 // Name is the kind as SearchParameter.type and CapabilityStatement write it: "token",
-// "reference", "date", "string", "uri", "number" or "quantity".
+// "reference", "date", "string", "uri", "number", "quantity", "composite" or "special".
 func (k Kind) Name() string { return kinds[k].name }

@@ -23,13 +23,27 @@ type Options struct {
 	// DefaultCount is the page size where _count is absent; MaxCount is the largest one.
 	// Both are 1 or more.
 	DefaultCount, MaxCount int
+	// Expand gives all codes of a value set, for :in and :not-in, each with System and Value.
+	// An *fhir.Error of another kind than Internal says why it cannot; its texts reach the
+	// caller. nil: there is no terminology, and the modifiers are refused.
+	Expand func(valueSet string) ([]Value, error)
+	// Subsumed gives a code and all that are above it, or below, for :above and :below.
+	Subsumed func(system, code string, above bool) ([]Value, error)
 }
 
-// MaxClauses and MaxValues are how many parameters, and values over all of them, one query
-// may hold.
+// The limits of one query: MaxClauses parameters and tests of _filter; MaxValues values, counted
+// in each type that a chain may lead to; MaxLinks links of chains and _has in one parameter.
 const (
 	MaxClauses = 50
 	MaxValues  = 1000
+	MaxLinks   = 4
+)
+
+// The limits of work on a query that is refused at last: attempts to read a parameter, and how
+// deep brackets may stand in each other.
+const (
+	maxAttempts = 10_000
+	maxNesting  = 20
 )
 
 // Parse reads the parameters of a search for resources of a type
@@ -39,20 +53,89 @@ const (
 //
 // The error is an *fhir.Error: NotFound for a type that is not served, else BadRequest with
 // one issue for each parameter that is unknown, has an unknown modifier or a value of the
-// wrong form. Issues name parameters and never repeat values.
+// wrong form; Internal where the terminology failed. Issues name parameters and never repeat
+// values.
 func (r *Registry) Parse(typ string, pairs []Pair, o Options) (*Query, []fhir.Issue, error) {
 	if r.types[typ] == nil {
 		return nil, nil, fhir.Errorf(fhir.NotFound, "not-supported", "", "This resource type is not served")
 	}
-	p := parser{Registry: r, Options: o, query: &Query{Type: typ, Count: o.DefaultCount}, once: make(map[string]bool)}
+	p := newParser(r, o, []string{typ})
+	p.query.Type = typ
+	p.all(pairs)
+	p.query.Clauses, p.query.Sort = p.query.Parts[0].Clauses, p.query.Parts[0].Sort
+	p.query.Parts = nil
+	return p.done()
+}
+
+// ParseTypes reads the parameters of a search in several types: the whole system where types is
+// nil, or a compartment. _type picks some of them. All other parameters must be known for each
+// type that is left, and Parts has a query for each. Other results are those of Parse.
+func (r *Registry) ParseTypes(types []string, pairs []Pair, o Options) (*Query, []fhir.Issue, error) {
+	if types == nil {
+		for _, t := range fhir.ServedTypes() {
+			types = append(types, t.Name)
+		}
+	}
+	var others []Pair
+	var asked []Pair
+	for _, pair := range pairs {
+		if pair.Name != "_type" {
+			others = append(others, pair)
+			continue
+		}
+		if asked = append(asked, pair); len(asked) > 1 {
+			return nil, nil, fhir.Errorf(fhir.BadRequest, "value", "http._type", "Parameter _type: it is given more than once")
+		}
+		picked := strings.Split(pair.Value, ",")
+		for _, t := range picked {
+			if r.types[t] == nil || !slices.Contains(types, t) {
+				return nil, nil, fhir.Errorf(fhir.BadRequest, "value", "http._type",
+					"Parameter _type: not all of these are resource types that can be searched here; they are %s", strings.Join(types, ", "))
+			}
+		}
+		types = slices.DeleteFunc(slices.Clone(types), func(t string) bool { return !slices.Contains(picked, t) })
+	}
+	p := newParser(r, o, types)
+	p.query.Applied = asked
+	p.all(others)
+	return p.done()
+}
+
+type parser struct {
+	*Registry
+	Options
+	types            []string // those that are searched
+	query            *Query
+	once             map[string]bool
+	clauses          int
+	values, attempts int
+	countOnly        bool // _summary=count
+	internal         error
+	issues, warnings []fhir.Issue
+}
+
+func newParser(r *Registry, o Options, types []string) *parser {
+	p := &parser{Registry: r, Options: o, types: types, query: &Query{Count: o.DefaultCount}, once: make(map[string]bool)}
+	for _, t := range types {
+		p.query.Parts = append(p.query.Parts, &Query{Type: t})
+	}
+	return p
+}
+
+func (p *parser) all(pairs []Pair) {
 	for i, pair := range pairs {
 		if err := p.pair(pair); err != nil {
 			p.refuse(pair.Name, i+1, err)
 		}
 	}
-	if len(p.query.Clauses) > MaxClauses || p.values > MaxValues {
-		p.issues = append(p.issues, fhir.Issue{Severity: "error", Code: "too-costly",
-			Text: fmt.Sprintf("A query may have %d parameters with %d values in all", MaxClauses, MaxValues)})
+}
+
+func (p *parser) done() (*Query, []fhir.Issue, error) {
+	if p.internal != nil {
+		return nil, nil, p.internal
+	}
+	if p.clauses > MaxClauses {
+		p.issues = append(p.issues, fhir.Issue{Severity: "error", Code: "too-costly", Text: tooCostly.Error()})
 	}
 	if len(p.issues) > 0 {
 		return nil, nil, &fhir.Error{Kind: fhir.BadRequest, Issues: p.issues}
@@ -66,16 +149,6 @@ func (r *Registry) Parse(typ string, pairs []Pair, o Options) (*Query, []fhir.Is
 	return p.query, p.warnings, nil
 }
 
-type parser struct {
-	*Registry
-	Options
-	query            *Query
-	once             map[string]bool
-	values           int
-	countOnly        bool // _summary=count
-	issues, warnings []fhir.Issue
-}
-
 // unknown is the error for a parameter that is not known, which lenient handling passes
 // over.
 type unknown struct{ problem }
@@ -83,10 +156,37 @@ type unknown struct{ problem }
 // unsupported is the error for a modifier or a form that exists but is not offered.
 type unsupported struct{ problem }
 
+// costly is the error for a query over the limits.
+type costly struct{ problem }
+
+var tooCostly = costly{problem(fmt.Sprintf("A query may have %d parameters and %d values in all", MaxClauses, MaxValues))}
+
+// spend counts values.
+func (p *parser) spend(n int) error {
+	if p.values += n; p.values > MaxValues {
+		return tooCostly
+	}
+	return nil
+}
+
+// reason is the error for what the terminology does not answer.
+func (p *parser) reason(err error) error {
+	var e *fhir.Error
+	if errors.As(err, &e) && e.Kind != fhir.Internal && len(e.Issues) > 0 {
+		return unsupported{problem(e.Issues[0].Text)}
+	}
+	p.internal = err
+	return problem("the terminology failed")
+}
+
 func (p *parser) refuse(name string, position int, err error) {
 	issue := fhir.Issue{Severity: "error", Code: "value", Text: quoted(name, position) + ": " + err.Error()}
-	if base, _, _ := strings.Cut(name, ":"); codePattern.MatchString(base) {
-		issue.Expression = []string{"http." + base}
+	end := strings.IndexAny(name, ":.")
+	if end < 0 {
+		end = len(name)
+	}
+	if codePattern.MatchString(name[:end]) {
+		issue.Expression = []string{"http." + name[:end]}
 	}
 	switch {
 	case errors.As(err, new(unknown)):
@@ -98,6 +198,8 @@ func (p *parser) refuse(name string, position int, err error) {
 		}
 	case errors.As(err, new(unsupported)):
 		issue.Code = "not-supported"
+	case errors.As(err, new(costly)):
+		issue.Code = "too-costly"
 	}
 	p.issues = append(p.issues, issue)
 }
@@ -120,159 +222,60 @@ func (p *parser) pair(pair Pair) error {
 	if !storable(pair.Name) || !storable(pair.Value) {
 		return problem("it is not UTF-8 text, or has the character U+0000")
 	}
-	if read, ok := resultParameters[pair.Name]; ok {
-		if p.once[pair.Name] {
+	base, modifier, modified := strings.Cut(pair.Name, ":")
+	if read, ok := resultParameters[base]; ok {
+		repeats := base == "_include" || base == "_revinclude"
+		switch {
+		case modified && !repeats:
+			return unsupported{problem("it takes no modifier")}
+		case p.once[base] && !repeats:
 			return problem("it is given more than once")
-		}
-		p.once[pair.Name] = true
-		if pair.Value == "" {
+		case pair.Value == "":
 			return problem("it has no value")
 		}
-		return read(p, pair)
+		p.once[base] = true
+		return read(p, pair, modifier)
 	}
-	clause, err := p.clause(pair.Name, pair.Value)
-	if err != nil {
+	if p.clauses++; p.clauses > MaxClauses {
+		return nil // done says so
+	}
+	if err := p.search(pair); err != nil {
 		return err
 	}
-	p.query.Clauses = append(p.query.Clauses, clause)
 	p.query.Applied = append(p.query.Applied, pair)
 	return nil
 }
 
-// clause reads name[:modifier], name.name[:modifier] or name:Type.name[:modifier].
-func (p *parser) clause(name, raw string) (Clause, error) {
-	first, second, chained := strings.Cut(name, ".")
-	code, modifier, modified := strings.Cut(first, ":")
-	e := p.entry(p.query.Type, code)
-	if e == nil {
-		return Clause{}, p.unknown(p.query.Type)
-	}
-	if modified && modifier == "" {
-		return Clause{}, problem("there is a colon without a modifier")
-	}
-	if chained {
-		return p.chain(e, modifier, second, raw)
-	}
-	return p.plain(e, modifier, raw)
-}
-
-func (p *parser) unknown(typ string) error {
-	return unknown{problem(typ + " has no such search parameter; known are " + p.codes(typ))}
-}
-
-// plain reads a parameter without a chain.
-func (p *parser) plain(e *entry, modifier, raw string) (Clause, error) {
-	c := Clause{Param: e.param, Modifier: modifier}
-	a := &asked{entry: e, zone: p.Zone, base: p.Base}
-	switch {
-	case modifier == "":
-	case modifier == "missing" && e.paths != nil:
-		if raw != "true" && raw != "false" {
-			return c, problem("the value of :missing is true or false")
+// search adds the clause of a parameter to each of the types that are searched. The limit of
+// values is that of a type.
+func (p *parser) search(pair Pair) error {
+	var clauses []Clause
+	var knows, lacks []string
+	var first error
+	values, filters := p.values, p.clauses
+	for _, t := range p.types {
+		p.values, p.clauses = values, filters
+		c, err := p.clause(t, pair.Name, pair.Value, 0)
+		if errors.As(err, new(unknown)) {
+			lacks = append(lacks, t)
+		} else {
+			knows = append(knows, t)
 		}
-		p.values++
-		c.Values = []Value{{Missing: raw == "true"}}
-		return c, nil
-	case e.param.Kind == Reference && p.mayBe(e, modifier):
-		a.target, c.Modifier = modifier, ""
-	default:
-		return c, unsupported{problem("this modifier is not supported here; " + modifiers(e))}
-	}
-	parse := kinds[e.param.Kind].parse
-	if parse == nil {
-		return c, unsupported{problem("parameters of type " + e.param.Kind.Name() + " cannot be asked for yet")}
-	}
-	for _, part := range splitUnescaped(raw, ',') {
-		if part == "" {
-			return c, problem("a value is empty")
+		if err != nil && first == nil {
+			first = err
 		}
-		v, err := parse(a, part)
-		if err != nil {
-			return c, err
-		}
-		p.values++
-		c.Values = append(c.Values, v)
-	}
-	return c, nil
-}
-
-// asked is what the reading of one value depends on.
-type asked struct {
-	entry *entry
-	// target is the type of a modifier such as :Patient, else "".
-	target string
-	zone   *time.Location
-	base   string
-}
-
-// mayBe reports whether a reference parameter can point to the type.
-func (p *parser) mayBe(e *entry, typ string) bool {
-	if targets := e.param.Targets; len(targets) > 0 {
-		return slices.Contains(targets, typ)
-	}
-	return p.types[typ] != nil
-}
-
-// modifiers says which modifiers a parameter takes.
-func modifiers(e *entry) string {
-	switch {
-	case e.paths == nil:
-		return "it takes none"
-	case e.param.Kind == Reference:
-		return "it takes :missing and a type that it can refer to, such as :" + append(e.param.Targets, "Patient")[0]
-	default:
-		return "it takes :missing"
-	}
-}
-
-// chain reads the second half of a chained parameter. Without a type every type that the
-// first half can point to and that has such a parameter is tried.
-func (p *parser) chain(e *entry, typ, second, raw string) (Clause, error) {
-	c := Clause{Param: e.param}
-	if e.param.Kind != Reference {
-		return c, problem("only a reference parameter can be chained")
-	}
-	if strings.Contains(second, ".") {
-		return c, unsupported{problem("a chain of more than one step is not supported")}
-	}
-	targets := e.param.Targets
-	switch {
-	case typ != "" && !p.mayBe(e, typ):
-		return c, problem("the type after the colon is not one that it can refer to; " + modifiers(e))
-	case typ != "":
-		targets = []string{typ}
-	case len(targets) == 0:
-		for _, t := range fhir.ServedTypes() {
-			targets = append(targets, t.Name)
-		}
-	}
-	code, modifier, modified := strings.Cut(second, ":")
-	if modified && modifier == "" {
-		return c, problem("there is a colon without a modifier")
-	}
-	var refused error
-	for _, target := range targets {
-		inner := p.entry(target, code)
-		if inner == nil {
-			continue
-		}
-		clause, err := p.plain(inner, modifier, raw)
-		if err != nil { // the value may fit another type's parameter of that name
-			if refused == nil {
-				refused = err
-			}
-			continue
-		}
-		c.Chain = append(c.Chain, Chain{Type: target, Clause: clause})
+		clauses = append(clauses, c)
 	}
 	switch {
-	case len(c.Chain) > 0:
-		return c, nil
-	case refused != nil:
-		return c, refused
-	case len(targets) == 1 && p.types[targets[0]] != nil:
-		return c, p.unknown(targets[0])
-	default:
-		return c, unknown{problem("no type that it can refer to has the search parameter after the dot")}
+	case len(lacks) > 0 && len(knows) > 0:
+		return problem("not all types that are searched have it; with _type, ask for some of " + list(knows))
+	case first != nil && len(lacks) > 1:
+		return unknown{problem("no type that is searched has it")}
+	case first != nil:
+		return first
 	}
+	for i, c := range clauses {
+		p.query.Parts[i].Clauses = append(p.query.Parts[i].Clauses, c)
+	}
+	return nil
 }

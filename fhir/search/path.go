@@ -18,6 +18,7 @@ const (
 	opWhereIs                 // .where(resolve() is type)
 	opWhereEq                 // .where(name='value')
 	opExtension               // .extension('url')
+	opHolds                   // whether an element is there and is not false
 )
 
 type step struct {
@@ -26,6 +27,8 @@ type step struct {
 	name string
 	// value is the literal of opWhereEq.
 	value string
+	// of is the path of opHolds.
+	of path
 }
 
 // value is what a path leads to. Type is the data type where the path or the name of a
@@ -35,12 +38,15 @@ type value struct {
 	Type string
 }
 
-// walk calls leaf for every value that p leads to from v, in document order, and stops at
+// leaf is called with what a path leads to.
+type leaf func(*extraction, value) error
+
+// walk calls do for every value that p leads to from v, in document order, and stops at
 // the first error.
-func (x *extraction) walk(p path, v value) error {
+func (x *extraction) walk(p path, v value, do leaf) error {
 	if v.Kind == fhir.Array {
 		for _, item := range v.Items {
-			if err := x.walk(p, value{item, v.Type}); err != nil {
+			if err := x.walk(p, value{item, v.Type}, do); err != nil {
 				return err
 			}
 		}
@@ -50,7 +56,7 @@ func (x *extraction) walk(p path, v value) error {
 		return nil
 	}
 	if len(p) == 0 {
-		return x.index(x, v)
+		return do(x, v)
 	}
 	rest := p[1:]
 	switch s := &p[0]; s.op {
@@ -65,26 +71,41 @@ func (x *extraction) walk(p path, v value) error {
 			if !ok {
 				continue
 			}
-			if err := x.walk(rest, value{m.Value, typ}); err != nil {
+			if err := x.walk(rest, value{m.Value, typ}, do); err != nil {
 				return err
+			}
+			if len(m.Name) == len(s.name) { // the element itself, of which there is one
+				break
 			}
 		}
 	case opWhereIs:
 		if x.refersTo(v.Node) == s.name {
-			return x.walk(rest, v)
+			return x.walk(rest, v, do)
 		}
 	case opWhereEq:
 		for _, n := range v.Each(s.name) {
 			if n.Kind == fhir.String && n.Text == s.value {
-				return x.walk(rest, v)
+				return x.walk(rest, v, do)
 			}
 		}
+	case opHolds:
+		holds := &fhir.Node{Kind: fhir.Bool, Raw: []byte("false"), Text: "false"}
+		err := x.walk(s.of, v, func(_ *extraction, v value) error {
+			if v.Kind != fhir.Bool || v.Text != "false" {
+				holds.Raw, holds.Text = []byte("true"), "true"
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return x.walk(rest, value{holds, "boolean"}, do)
 	case opExtension:
 		for _, n := range v.Each("extension") {
 			if n.Str("url") != s.name {
 				continue
 			}
-			if err := x.walk(rest, value{n, "Extension"}); err != nil {
+			if err := x.walk(rest, value{n, "Extension"}, do); err != nil {
 				return err
 			}
 		}
@@ -95,6 +116,9 @@ func (x *extraction) walk(p path, v value) error {
 // names reports whether the step leads to the JSON member of that name, and the type
 // that the member's value is known to have. A type given as only leaves others out.
 func (s *step) names(member, only string) (typ string, ok bool) {
+	if len(member) < len(s.name) || member[0] != s.name[0] {
+		return "", false
+	}
 	suffix, ok := strings.CutPrefix(member, s.name)
 	if !ok {
 		return "", false

@@ -1,112 +1,163 @@
 package search
 
 import (
-	"math"
+	"math/big"
 
 	"aftercare/fhir"
+	"aftercare/fhir/search/ucum"
 )
 
-// indexQuantity gives the range of a Quantity (or Age, Duration, Money), of a Range, or of
-// a bare number (https://hl7.org/fhir/R4/search.html#quantity). A comparator opens one
-// side. The unit is its code and system; a unit without a code stands for itself.
+// indexQuantity gives the values of a Quantity (or Age, Duration, Money), of a Range, of the
+// bounds of SampledData, or of a bare number (https://hl7.org/fhir/R4/search.html#quantity). A
+// comparator opens one side. There is a row for the unit's system and code, one for its text
+// where that differs, and one in base units, of the facet canonical, where UCUM knows how.
 func indexQuantity(x *extraction, v value) error {
 	if v.Kind == fhir.Number {
 		return indexNumber(x, v)
 	}
 	switch v.Type {
-	case "", "Quantity", "Age", "Duration", "Distance", "Count", "Money", "Range":
+	case "", "Quantity", "Age", "Duration", "Distance", "Count", "Money", "Range", "SampledData":
 	default:
 		return nil
 	}
 	if v.Kind != fhir.Object {
 		return problem("a Quantity is needed")
 	}
-	if low, high := v.Get("low"), v.Get("high"); low != nil || high != nil {
-		return x.quantityRange(low, high)
+	read := quantityOf
+	switch {
+	case v.Get("low") != nil || v.Get("high") != nil:
+		read = rangeOf
+	case v.Get("origin") != nil:
+		read = sampledOf
 	}
-	row, ok, err := quantityRow(v.Node)
+	q, ok, err := read(v.Node)
 	if err != nil || !ok {
 		return err
 	}
-	return x.add(row)
+	return x.quantity(q)
 }
 
-func (x *extraction) quantityRange(low, high *fhir.Node) error {
-	a, hasLow, err := quantityRow(low)
-	if err != nil {
-		return err
-	}
-	b, hasHigh, err := quantityRow(high)
-	if err != nil {
-		return err
-	}
-	switch {
-	case !hasLow && !hasHigh:
-		return nil
-	case !hasLow:
-		a = b
-		a.NumberLow = math.Inf(-1)
-	case !hasHigh:
-		a.NumberHigh = math.Inf(1)
-	default:
-		if a.System != b.System || a.Value != b.Value {
-			return problem("the two ends of the range have different units")
+// quantity is a range of numbers, both ends included, with a unit.
+type quantity struct {
+	low, high          *decimal
+	system, code, unit string
+}
+
+func (x *extraction) quantity(q quantity) error {
+	row := Row{System: q.system, Value: q.code, NumberLow: q.low.orInf(-1), NumberHigh: q.high.orInf(1)}
+	if q.code != "" || q.unit == "" {
+		if q.code == "" {
+			row.System = ""
 		}
-		a.NumberHigh = b.NumberHigh
+		if err := x.add(row); err != nil {
+			return err
+		}
 	}
-	return x.add(a)
+	if q.unit != "" && q.unit != q.code {
+		row.System, row.Value = "", q.unit
+		if err := x.add(row); err != nil {
+			return err
+		}
+	}
+	if q.system != ucum.System || x.entry.canonical == nil {
+		return nil
+	}
+	unit, ok := ucum.Parse(q.code)
+	if !ok {
+		return nil
+	}
+	return x.add(Row{Param: x.entry.canonical, Value: unit.Base,
+		NumberLow: q.low.toBase(unit).orInf(-1), NumberHigh: q.high.toBase(unit).orInf(1)})
 }
 
-// quantityRow reads a Quantity; false where it has no value.
-func quantityRow(n *fhir.Node) (Row, bool, error) {
+// quantityOf reads a Quantity or Money; false where it has no value.
+func quantityOf(n *fhir.Node) (q quantity, ok bool, err error) {
 	number := n.Get("value")
 	if number == nil {
-		return Row{}, false, nil
+		return q, false, nil
 	}
 	if number.Kind != fhir.Number {
-		return Row{}, false, problem("a JSON number is needed")
+		return q, false, problem("a JSON number is needed")
 	}
-	r, err := readNumber(number.Text)
+	d, err := readDecimal(number.Text)
 	if err != nil {
-		return Row{}, false, err
+		return q, false, err
 	}
-	row := Row{System: n.Str("system"), Value: n.Str("code"), NumberLow: r.low, NumberHigh: r.high}
-	switch {
-	case n.Get("currency") != nil: // Money
-		row.System, row.Value = "urn:iso:std:iso:4217", n.Str("currency")
-	case row.Value == "":
-		row.System, row.Value = "", n.Str("unit")
+	q = quantity{low: d, high: d, system: n.Str("system"), code: n.Str("code"), unit: n.Str("unit")}
+	if n.Get("currency") != nil { // Money
+		q.system, q.code = "urn:iso:std:iso:4217", n.Str("currency")
 	}
 	switch n.Str("comparator") {
 	case "":
-	case "<":
-		row.NumberLow, row.NumberHigh = math.Inf(-1), r.number
-	case "<=":
-		row.NumberLow = math.Inf(-1)
+	case "<", "<=":
+		q.low = nil
 	case ">", ">=":
-		row.NumberHigh = math.Inf(1)
+		q.high = nil
 	default:
-		return Row{}, false, problem("the comparator of the quantity is not known")
+		return q, false, problem("the comparator of the quantity is not known")
 	}
-	return row, true, nil
+	return q, true, nil
 }
 
-// parseQuantity reads [prefix]number, [prefix]number|system|code and [prefix]number||code.
-func parseQuantity(raw string) (askedNumber, error) {
+// rangeOf reads a Range; false where it has neither end.
+func rangeOf(n *fhir.Node) (quantity, bool, error) {
+	low, hasLow, err := quantityOf(n.Get("low"))
+	if err != nil {
+		return quantity{}, false, err
+	}
+	high, hasHigh, err := quantityOf(n.Get("high"))
+	switch {
+	case err != nil || !hasLow && !hasHigh:
+		return quantity{}, false, err
+	case !hasLow:
+		high.low = nil
+		return high, true, nil
+	case !hasHigh:
+		low.high = nil
+		return low, true, nil
+	case low.system != high.system || low.code != high.code || low.code == "" && low.unit != high.unit:
+		return quantity{}, false, problem("the two ends of the range have different units")
+	}
+	low.high = high.high
+	if low.low != nil && low.high != nil && low.low.rat().Cmp(low.high.rat()) > 0 {
+		return quantity{}, false, problem("the range ends before it starts")
+	}
+	return low, true, nil
+}
+
+// parseQuantity reads [prefix]number, [prefix]number|system|code and [prefix]number||code. A UCUM
+// unit that can be converted is asked for in base units.
+func parseQuantity(a *asked, raw string) (Value, error) {
 	parts, err := unescapeParts(raw, '|')
 	if err != nil {
-		return askedNumber{}, err
+		return Value{}, err
 	}
 	if len(parts) != 1 && len(parts) != 3 {
-		return askedNumber{}, problem("write number, number|system|code or number||code")
+		return Value{}, problem("write number, number|system|code or number||code")
 	}
-	a, err := parseNumber(parts[0])
-	if err != nil || len(parts) == 1 {
-		return a, err
+	n, err := readNumber(parts[0])
+	if err != nil {
+		return Value{}, err
 	}
-	a.system, a.code, a.anyUnit = parts[1], parts[2], false
-	if a.code == "" {
-		return askedNumber{}, problem("the unit has no code; write number, number|system|code or number||code")
+	if len(parts) == 1 {
+		v := n.value()
+		v.AnyUnit = true
+		return v, nil
 	}
-	return a, nil
+	system, code := parts[1], parts[2]
+	if code == "" {
+		return Value{}, problem("the unit has no code; write number, number|system|code or number||code")
+	}
+	if unit, ok := ucum.Parse(code); ok && system == ucum.System && a.entry.canonical != nil {
+		for _, r := range []**big.Rat{&n.number, &n.low, &n.high} {
+			*r = unit.ToBase(*r)
+		}
+		a.param = a.entry.canonical
+		v := n.value()
+		v.Value = unit.Base
+		return v, nil
+	}
+	v := n.value()
+	v.System, v.Value, v.AnySystem = system, code, system == ""
+	return v, nil
 }

@@ -17,6 +17,9 @@ func indexReference(x *extraction, v value) error {
 		if v.Type != "" && v.Type != "Reference" {
 			return nil
 		}
+		if err := x.logical(v.Get("identifier")); err != nil {
+			return err
+		}
 		ref := v.Get("reference")
 		if ref == nil {
 			return nil // an identifier or a display alone
@@ -38,6 +41,15 @@ func indexReference(x *extraction, v value) error {
 	default:
 		return problem("a Reference or a canonical URL is needed")
 	}
+}
+
+// logical adds what the modifier :identifier looks for.
+func (x *extraction) logical(identifier *fhir.Node) error {
+	row := Row{Param: x.entry.identifier, System: identifier.Str("system"), Value: identifier.Str("value")}
+	if row.Param == nil || row.System == "" && row.Value == "" {
+		return nil
+	}
+	return x.add(row)
 }
 
 func (x *extraction) reference(s string) error {

@@ -1,7 +1,6 @@
 package search
 
 import (
-	_ "embed"
 	"fmt"
 	"maps"
 	"regexp"
@@ -11,69 +10,88 @@ import (
 	"aftercare/fhir"
 )
 
-// The R4 search parameters of the served types: facts, one per line.
-//
-//go:embed parameters.txt
-var parametersText string
-
-// The parameters that are switched on, by hand.
-//
-//go:embed declared.txt
-var declaredText string
-
-// Registry holds the search parameters that are switched on. It is read-only after
-// NewRegistry and safe for concurrent use.
+// Registry holds the search parameters. It is read-only after NewRegistry and safe for
+// concurrent use.
 type Registry struct {
 	types map[string]*typeEntries
 }
 
 // typeEntries are the parameters of one resource type.
 type typeEntries struct {
-	entries []entry // sorted by code
+	entries []*entry // those that have rows, sorted by code
 	params  []*Parameter
 	byCode  map[string]*entry
+	// firsts are the names that paths begin with; see mask.
+	firsts []string
 }
 
 // entry is one parameter with what only this package needs.
 type entry struct {
+	fact
 	param *Parameter
+	index func(*extraction, value) error
+	parse func(*asked, string) (Value, error)
 	paths []path
-	// system is the code system that the elements' required ValueSet implies, where they
-	// are of type code; else "".
-	system string
+	masks []uint64 // by path; see mask
+	facets
+	composite *composite
 }
 
-// NewRegistry switches on the R4 parameters of declared.txt and the given SearchParameter
-// resources (https://hl7.org/fhir/R4/searchparameter.html). An error names the parameter
-// and the reason: it exists already, its type cannot be searched, its base is not served,
-// or its expression is not understood.
-func NewRegistry(extra ...*fhir.Node) (*Registry, error) {
+// NewRegistry holds all R4 search parameters of the served types, and those that SearchParameter
+// resources among the definitions add (https://hl7.org/fhir/R4/searchparameter.html). An error names the parameter and the
+// reason: it exists already, its type cannot be searched, its base is not served, its expression
+// is not understood, or a component of a composite is not known.
+func NewRegistry(definitions ...*fhir.Node) (*Registry, error) {
 	r := &Registry{types: make(map[string]*typeEntries)}
 	for _, t := range fhir.ServedTypes() {
 		r.types[t.Name] = &typeEntries{byCode: make(map[string]*entry)}
 	}
-	official, err := readParameters(parametersText)
+	all, err := readFacts(parametersText)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.declare(official, declaredText); err != nil {
-		return nil, err
+	for _, t := range fhir.ServedTypes() {
+		r.addText(t.Name)
 	}
-	for _, n := range extra {
+	if err := r.addAll(all); err != nil {
+		return nil, fmt.Errorf("parameters.txt: %w", err)
+	}
+	for _, n := range definitions {
+		if n.Str("resourceType") != "SearchParameter" {
+			continue
+		}
 		if err := r.addResource(n); err != nil {
 			return nil, fmt.Errorf("SearchParameter %q: %w", n.Str("url"), err)
 		}
 	}
 	for _, t := range r.types {
-		for _, code := range slices.Sorted(maps.Keys(t.byCode)) {
-			e := t.byCode[code]
-			t.params = append(t.params, e.param)
-			if e.paths != nil {
-				t.entries = append(t.entries, *e)
-			}
-		}
+		t.finish()
 	}
 	return r, nil
+}
+
+// finish makes the lists that are read.
+func (t *typeEntries) finish() {
+	for _, code := range slices.Sorted(maps.Keys(t.byCode)) {
+		e := t.byCode[code]
+		t.params = append(t.params, e.param)
+		if c := e.composite; c != nil {
+			t.entries = append(t.entries, c.rows...)
+			continue
+		}
+		if e.paths != nil {
+			t.entries = append(t.entries, e)
+		}
+	}
+	for _, e := range t.entries {
+		paths := e.paths
+		if e.composite != nil {
+			paths = e.composite.contexts
+		}
+		for _, p := range paths {
+			e.masks = append(e.masks, t.mask(p))
+		}
+	}
 }
 
 // Parameters lists the parameters of a type by code, _id and _lastUpdated included; nil for
@@ -106,7 +124,7 @@ func (r *Registry) codes(typ string) string {
 	for _, p := range r.Parameters(typ) {
 		codes = append(codes, p.Code)
 	}
-	return list(codes)
+	return strings.Join(codes, ", ")
 }
 
 // list joins words for a message, and stops after two dozen.
@@ -118,131 +136,98 @@ func list(words []string) string {
 	return strings.Join(words, ", ")
 }
 
-// official is one line of parameters.txt.
-type official struct {
-	typ, code, kind, expression, system string
-	targets                             []string
-}
-
-// readParameters reads the lines of parameters.txt: type, code, kind, targets, expression
-// and implied code system, separated by tabs; "#" begins a comment. Of the official
-// parameters only some can be switched on; see add.
-func readParameters(text string) ([]official, error) {
-	var all []official
-	for i, line := range lines(text) {
-		f := strings.Split(line, "\t")
-		if len(f) != 6 {
-			return nil, fmt.Errorf("parameters.txt: entry %d has %d fields, not 6", i+1, len(f))
-		}
-		p := official{typ: f[0], code: f[1], kind: f[2], expression: f[4], system: f[5]}
-		if f[3] != "" {
-			p.targets = strings.Split(f[3], ",")
-		}
-		all = append(all, p)
-	}
-	return all, nil
-}
-
-// lines are the lines of a data file without comments and empty ones.
-func lines(text string) []string {
-	var kept []string
-	for line := range strings.Lines(text) {
-		line = strings.TrimRight(line, "\r\n")
-		if line != "" && !strings.HasPrefix(line, "#") {
-			kept = append(kept, line)
-		}
-	}
-	return kept
-}
-
-// declare switches on what declared.txt lists: on each line a code and the types that it
-// is for, "*" for every type that has it.
-func (r *Registry) declare(known []official, text string) error {
-	byCode := make(map[string][]official)
-	for _, p := range known {
-		byCode[p.code] = append(byCode[p.code], p)
-	}
-	for _, line := range lines(text) {
-		words := strings.Fields(line)
-		code, types := words[0], words[1:]
-		if len(types) == 0 || len(byCode[code]) == 0 {
-			return fmt.Errorf("declared.txt: %s: no types are given, or no R4 parameter has this code", code)
-		}
-		found := 0
-		for _, p := range byCode[code] {
-			if types[0] != "*" && !slices.Contains(types, p.typ) {
-				continue
-			}
-			found++
-			if err := r.add(p); err != nil {
-				return fmt.Errorf("declared.txt: %s.%s: %w", p.typ, p.code, err)
-			}
-		}
-		if types[0] != "*" && found != len(types) {
-			return fmt.Errorf("declared.txt: %s: not all of these types have it in R4: %s", code, list(types))
-		}
-	}
-	return nil
-}
-
 // codePattern is the form of a parameter's code, and of what a message may repeat.
 var codePattern = regexp.MustCompile(`^_?[A-Za-z][A-Za-z0-9-]{0,63}$`)
 
+// addResource adds a SearchParameter resource.
 func (r *Registry) addResource(n *fhir.Node) error {
-	if n.Str("resourceType") != "SearchParameter" {
-		return fmt.Errorf("it is not a SearchParameter")
-	}
 	bases := n.Each("base")
 	if len(bases) == 0 {
 		return fmt.Errorf("it has no base")
 	}
-	p := official{code: n.Str("code"), kind: n.Str("type")}
+	p := fact{code: n.Str("code"), kind: n.Str("type"), definition: n.Str("url")}
 	for _, target := range n.Each("target") {
 		p.targets = append(p.targets, target.Text)
 	}
+	for _, c := range n.Each("component") {
+		p.components = append(p.components, componentFact{c.Str("definition"), c.Str("expression")})
+	}
+	var all []fact
 	for _, base := range bases {
 		p.typ = base.Text
 		p.expression = Branches(n.Str("expression"), p.typ)
-		if err := r.add(p); err != nil {
-			return fmt.Errorf("%s.%s: %w", p.typ, p.code, err)
+		all = append(all, p)
+	}
+	return r.addAll(all)
+}
+
+// addAll adds composites after what they are made of.
+func (r *Registry) addAll(all []fact) error {
+	for _, composites := range []bool{false, true} {
+		for _, p := range all {
+			if (p.kind == kinds[Composite].name) != composites {
+				continue
+			}
+			if err := r.add(p); err != nil {
+				return fmt.Errorf("%s.%s: %w", p.typ, p.code, err)
+			}
 		}
 	}
 	return nil
 }
 
-func (r *Registry) add(p official) error {
+func (r *Registry) add(p fact) error {
 	t := r.types[p.typ]
 	switch {
 	case t == nil:
 		return fmt.Errorf("the type is not served")
 	case !codePattern.MatchString(p.code):
 		return fmt.Errorf("the code is not a word of letters, digits and dashes")
-	case resultParameters[p.code] != nil:
-		return fmt.Errorf("the code is taken by a result parameter")
+	case resultParameters[p.code] != nil || specialParameters[p.code] != nil:
+		return fmt.Errorf("the code is taken")
 	case t.byCode[p.code] != nil:
 		return fmt.Errorf("the parameter exists already")
 	}
-	e := &entry{
-		param:  &Parameter{Type: p.typ, Code: p.code, Targets: p.targets, Expression: p.expression},
-		system: p.system,
-	}
-	switch p.code {
-	case "_id":
+	e := &entry{fact: p, param: &Parameter{
+		Type: p.typ, Code: p.code, Targets: p.targets, Expression: p.expression, Definition: p.definition,
+	}}
+	var err error
+	switch kind, ok := kindByName(p.kind); {
+	case p.code == "_id":
 		e.param.Kind = ID
-	case "_lastUpdated":
+	case p.code == "_lastUpdated":
 		e.param.Kind = LastUpdated
+	case p.code == "near" && p.typ == "Location" && p.kind == "special":
+		e.param.Kind = Special
+		e.paths, err = compile(p.expression, p.typ)
+	case !ok:
+		return fmt.Errorf("parameters of type %s are not supported", p.kind)
+	case kind == Composite:
+		e.param.Kind = Composite
+		e.composite, err = r.compose(e)
 	default:
-		kind, ok := kindByName(p.kind)
-		if !ok {
-			return fmt.Errorf("parameters of type %s are not supported", p.kind)
-		}
 		e.param.Kind = kind
-		paths, err := compile(p.expression, p.typ)
-		if err != nil {
-			return err
-		}
-		e.paths = paths
+		e.paths, err = compile(p.expression, p.typ)
 	}
+	if err != nil {
+		return err
+	}
+	e.index, e.parse = kinds[e.param.Kind].index, kinds[e.param.Kind].parse
+	if e.phonetic() {
+		e.index, e.parse = indexPhonetic, parsePhonetic
+	}
+	e.addFacets()
 	t.byCode[p.code] = e
 	return nil
+}
+
+func (r *Registry) addText(typ string) {
+	for _, code := range []string{contentCode, textCode} {
+		if code == textCode && typ == "Binary" { // it has no narrative
+			continue
+		}
+		f := fact{typ: typ, code: code, definition: officialDefinitions + map[string]string{
+			contentCode: "Resource-content", textCode: "DomainResource-text"}[code]}
+		r.types[typ].byCode[code] = &entry{fact: f, param: &Parameter{Type: typ, Code: code, Kind: Text, Definition: f.definition}}
+	}
 }

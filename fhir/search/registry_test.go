@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"aftercare/definitions"
 	"aftercare/fhir"
 )
 
@@ -49,7 +50,7 @@ func TestEveryServedTypeHasParameters(t *testing.T) {
 	}
 }
 
-func TestDeclaredParameters(t *testing.T) {
+func TestParameters(t *testing.T) {
 	r := registry(t)
 	for key, want := range map[string]struct {
 		kind    Kind
@@ -77,47 +78,52 @@ func TestDeclaredParameters(t *testing.T) {
 		typ, code, _ := strings.Cut(key, ".")
 		p, ok := r.Lookup(typ, code)
 		if !ok {
-			t.Errorf("%s is not declared", key)
+			t.Errorf("%s is not there", key)
 			continue
 		}
 		if p.Kind != want.kind || strings.Join(p.Targets, " ") != want.targets || p.Key() != key {
 			t.Errorf("%s: %+v", key, p)
 		}
 	}
-	for _, key := range [][2]string{{"SearchParameter", "target"}, {"Patient", "phone"}, {"Patient", "Name"}, {"X", "_id"}} {
+	for _, key := range [][2]string{{"Patient", "code:text"}, {"Observation", "combo-code-value-concept$1"}, {"Task", "_list"}, {"Patient", "Name"}, {"X", "_id"}} {
 		if _, ok := r.Lookup(key[0], key[1]); ok {
-			t.Errorf("%v is declared", key)
+			t.Errorf("%v is there", key)
 		}
 	}
 }
 
-// Adding an R4 parameter is one line in declared.txt: all of them are understood but these.
-func TestOfficialExpressionsAreUnderstood(t *testing.T) {
-	all, err := readParameters(parametersText)
+// All R4 parameters of the served types are there, of each kind.
+func TestEveryOfficialParameterIsThere(t *testing.T) {
+	r := registry(t)
+	all, err := readFacts(parametersText)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(all) < 1200 {
+	if len(all) < 1250 {
 		t.Fatalf("only %d official parameters", len(all))
 	}
-	not := make(map[string]bool)
-	for _, p := range all {
-		if _, ok := kindByName(p.kind); !ok {
-			continue
+	kinds := make(map[string]int)
+	for _, f := range all {
+		p, ok := r.Lookup(f.typ, f.code)
+		if !ok || p.Kind.Name() != f.kind || p.Definition != f.definition || !strings.HasPrefix(p.Definition, "http://hl7.org/fhir/SearchParameter/") {
+			t.Errorf("%s.%s: %+v", f.typ, f.code, p)
 		}
-		if _, err := compile(p.expression, p.typ); err != nil {
-			not[p.typ+"."+p.code] = true
-		}
-	}
-	want := map[string]bool{"Patient.deceased": true}
-	for key := range not {
-		if !want[key] {
-			t.Errorf("%s is not understood", key)
+		kinds[f.kind]++
+		if e := r.entry(f.typ, f.code); e.paths == nil && e.composite == nil && p.Kind != ID && p.Kind != LastUpdated {
+			t.Errorf("%s.%s has no values", f.typ, f.code)
 		}
 	}
-	for key := range want {
-		if !not[key] {
-			t.Errorf("%s is understood now; take it off this list", key)
+	for _, kind := range []string{"string", "token", "reference", "date", "number", "quantity", "uri", "composite", "special"} {
+		if kinds[kind] == 0 {
+			t.Errorf("none is of type %s", kind)
+		}
+	}
+	for _, typ := range fhir.ServedTypes() {
+		if _, ok := r.Lookup(typ.Name, "_content"); !ok {
+			t.Errorf("%s has no _content", typ.Name)
+		}
+		if _, ok := r.Lookup(typ.Name, "_text"); ok != (typ.Name != "Binary") {
+			t.Errorf("%s._text: %v", typ.Name, ok)
 		}
 	}
 }
@@ -166,22 +172,26 @@ func TestExtraParameters(t *testing.T) {
 
 func TestExtraParametersRefused(t *testing.T) {
 	for name, s := range map[string]string{
-		"another resource":   `{"resourceType":"Patient"}`,
-		"no base":            `{"resourceType":"SearchParameter","code":"x","type":"token","expression":"Task.x"}`,
-		"type not served":    `{"resourceType":"SearchParameter","code":"x","base":["Slot"],"type":"token","expression":"Slot.x"}`,
-		"abstract base":      `{"resourceType":"SearchParameter","code":"x","base":["Resource"],"type":"token","expression":"Resource.x"}`,
-		"exists already":     `{"resourceType":"SearchParameter","code":"status","base":["Task"],"type":"token","expression":"Task.status"}`,
-		"composite":          `{"resourceType":"SearchParameter","code":"x","base":["Task"],"type":"composite","expression":"Task"}`,
-		"no expression":      `{"resourceType":"SearchParameter","code":"x","base":["Task"],"type":"token"}`,
-		"not understood":     `{"resourceType":"SearchParameter","code":"x","base":["Task"],"type":"token","expression":"Task.x.trace('y')"}`,
-		"no code":            `{"resourceType":"SearchParameter","base":["Task"],"type":"token","expression":"Task.x"}`,
-		"code with a dot":    `{"resourceType":"SearchParameter","code":"a.b","base":["Task"],"type":"token","expression":"Task.x"}`,
-		"a result parameter": `{"resourceType":"SearchParameter","code":"_count","base":["Task"],"type":"token","expression":"Task.x"}`,
-		"branch of no base":  `{"resourceType":"SearchParameter","code":"x","base":["Task","Goal"],"type":"token","expression":"Task.x"}`,
-		"nothing":            `{}`,
-		"base is not a text": `{"resourceType":"SearchParameter","code":"x","base":[7],"type":"token","expression":"Task.x"}`,
-		"one twice":          `{"resourceType":"SearchParameter","code":"x","base":["Task","Task"],"type":"token","expression":"Task.x"}`,
-		"special":            `{"resourceType":"SearchParameter","code":"near","base":["Location"],"type":"special","expression":"Location.position"}`,
+		"no base":              `{"resourceType":"SearchParameter","code":"x","type":"token","expression":"Task.x"}`,
+		"type not served":      `{"resourceType":"SearchParameter","code":"x","base":["Slot"],"type":"token","expression":"Slot.x"}`,
+		"abstract base":        `{"resourceType":"SearchParameter","code":"x","base":["Resource"],"type":"token","expression":"Resource.x"}`,
+		"exists already":       `{"resourceType":"SearchParameter","code":"status","base":["Task"],"type":"token","expression":"Task.status"}`,
+		"composite of none":    `{"resourceType":"SearchParameter","code":"x","base":["Task"],"type":"composite","expression":"Task"}`,
+		"composite of one":     `{"resourceType":"SearchParameter","code":"x","base":["Task"],"type":"composite","expression":"Task","component":[{"definition":"http://hl7.org/fhir/SearchParameter/Task-code","expression":"code"}]}`,
+		"unknown component":    `{"resourceType":"SearchParameter","code":"x","base":["Task"],"type":"composite","expression":"Task","component":[{"definition":"http://hl7.org/fhir/SearchParameter/Task-code","expression":"code"},{"definition":"http://x/y","expression":"status"}]}`,
+		"composed composite":   `{"resourceType":"SearchParameter","code":"x","base":["Observation"],"type":"composite","expression":"Observation","component":[{"definition":"http://hl7.org/fhir/SearchParameter/clinical-code","expression":"code"},{"definition":"http://hl7.org/fhir/SearchParameter/Observation-code-value-concept","expression":"code"}]}`,
+		"bad component":        `{"resourceType":"SearchParameter","code":"x","base":["Task"],"type":"composite","expression":"Task","component":[{"definition":"http://hl7.org/fhir/SearchParameter/Task-code","expression":"code"},{"definition":"http://hl7.org/fhir/SearchParameter/Task-status","expression":"status.trace()"}]}`,
+		"special parameter":    `{"resourceType":"SearchParameter","code":"_list","base":["Task"],"type":"token","expression":"Task.x"}`,
+		"no expression":        `{"resourceType":"SearchParameter","code":"x","base":["Task"],"type":"token"}`,
+		"not understood":       `{"resourceType":"SearchParameter","code":"x","base":["Task"],"type":"token","expression":"Task.x.trace('y')"}`,
+		"no code":              `{"resourceType":"SearchParameter","base":["Task"],"type":"token","expression":"Task.x"}`,
+		"code with a dot":      `{"resourceType":"SearchParameter","code":"a.b","base":["Task"],"type":"token","expression":"Task.x"}`,
+		"a result parameter":   `{"resourceType":"SearchParameter","code":"_count","base":["Task"],"type":"token","expression":"Task.x"}`,
+		"branch of no base":    `{"resourceType":"SearchParameter","code":"x","base":["Task","Goal"],"type":"token","expression":"Task.x"}`,
+		"nothing but its type": `{"resourceType":"SearchParameter"}`,
+		"base is not a text":   `{"resourceType":"SearchParameter","code":"x","base":[7],"type":"token","expression":"Task.x"}`,
+		"one twice":            `{"resourceType":"SearchParameter","code":"x","base":["Task","Task"],"type":"token","expression":"Task.x"}`,
+		"special":              `{"resourceType":"SearchParameter","code":"near","base":["Location"],"type":"special","expression":"Location.position"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := NewRegistry(node(t, s)); err == nil {
@@ -191,27 +201,28 @@ func TestExtraParametersRefused(t *testing.T) {
 	}
 }
 
-func TestDeclaredFileRefused(t *testing.T) {
-	known, err := readParameters(parametersText)
+// The parameters of our own are understood.
+func TestOwnDefinitions(t *testing.T) {
+	all, err := definitions.Load(definitions.Files())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{
-		"code of no parameter": "nonsense *",
-		"no types":             "status",
-		"type that lacks it":   "status Task Patient",
-		"composite":            "code-value-date Observation",
-		"not understood":       "deceased Patient",
-		"declared twice":       "status Task\nstatus Task",
+	r, err := NewRegistry(all...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, kind := range map[[2]string]Kind{
+		{"Observation", "pain-score"}: Quantity, {"CarePlan", "activity-code-date"}: Composite, {"Task", "due"}: Date,
 	} {
-		t.Run(name, func(t *testing.T) {
-			r := &Registry{types: map[string]*typeEntries{}}
-			for _, typ := range fhir.ServedTypes() {
-				r.types[typ.Name] = &typeEntries{byCode: map[string]*entry{}}
-			}
-			if err := r.declare(known, text); err == nil {
-				t.Fatal("accepted")
-			}
-		})
+		p, ok := r.Lookup(key[0], key[1])
+		if !ok || p.Kind != kind || p.Definition == "" {
+			t.Errorf("%v: %+v", key, p)
+		}
+	}
+	rows := rowsOf(t, r, `{"resourceType":"CarePlan","activity":[{"detail":{"scheduledPeriod":{"start":"2026-01-01"}}},
+		{"detail":{"code":{"coding":[{"code":"staples"}]},"scheduledString":"later"}},
+		{"detail":{"code":{"coding":[{"code":"loading"}]},"scheduledPeriod":{"start":"2026-02-01","end":"2026-02-01"}}}]}`)
+	if want := []string{"activity-code-date$1/3 |loading", "activity-code-date$2/3 2026-02-01T00:00:00Z..2026-02-02T00:00:00Z"}; !slices.Equal(rows[2:4], want) {
+		t.Errorf("%q", rows)
 	}
 }

@@ -3,19 +3,24 @@ package search
 import "strconv"
 
 // resultParameters are those that say how the answer is given
-// (https://hl7.org/fhir/R4/search.html#return). None may be repeated or empty.
-var resultParameters = map[string]func(*parser, Pair) error{
-	"_count":   readCount,
-	"_total":   readTotal,
-	"_summary": readSummary,
-	"_cursor":  readCursor,
-	"_format":  passOver,
-	"_pretty":  passOver,
+// (https://hl7.org/fhir/R4/search.html#return). None may be empty, and only the includes may be
+// repeated and have a modifier.
+var resultParameters = map[string]func(p *parser, pair Pair, modifier string) error{
+	"_count":      readCount,
+	"_total":      readTotal,
+	"_summary":    readSummary,
+	"_sort":       readSort,
+	"_include":    readInclude,
+	"_revinclude": readRevInclude,
+	"_contained":  readContained,
+	"_cursor":     readCursor,
+	"_format":     passOver,
+	"_pretty":     passOver,
 }
 
 // readCount sets the page size. 0 asks for the number of matches alone; more than the
 // largest page is the largest page.
-func readCount(p *parser, pair Pair) error {
+func readCount(p *parser, pair Pair, _ string) error {
 	for _, c := range pair.Value {
 		if c < '0' || c > '9' {
 			return problem("the page size is a whole number from 0 up")
@@ -30,7 +35,7 @@ func readCount(p *parser, pair Pair) error {
 	return nil
 }
 
-func readTotal(p *parser, pair Pair) error {
+func readTotal(p *parser, pair Pair, _ string) error {
 	switch pair.Value {
 	case "none":
 	case "accurate", "estimate": // an exact number is the best estimate
@@ -42,7 +47,7 @@ func readTotal(p *parser, pair Pair) error {
 	return nil
 }
 
-func readSummary(p *parser, pair Pair) error {
+func readSummary(p *parser, pair Pair, _ string) error {
 	switch pair.Value {
 	case "false":
 	case "count":
@@ -54,13 +59,23 @@ func readSummary(p *parser, pair Pair) error {
 	return nil
 }
 
-func readCursor(p *parser, pair Pair) error {
+func readCursor(p *parser, pair Pair, _ string) error {
 	p.query.Cursor = pair.Value
 	return nil
 }
 
 // passOver keeps what the HTTP side acts on.
-func passOver(p *parser, pair Pair) error {
+func passOver(p *parser, pair Pair, _ string) error {
+	p.query.Applied = append(p.query.Applied, pair)
+	return nil
+}
+
+// readContained reads _contained (https://hl7.org/fhir/R4/search.html#contained): contained
+// resources are never matches.
+func readContained(p *parser, pair Pair, _ string) error {
+	if pair.Value != "false" {
+		return unsupported{problem("contained resources are not searched; it can only be false")}
+	}
 	p.query.Applied = append(p.query.Applied, pair)
 	return nil
 }

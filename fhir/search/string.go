@@ -41,17 +41,25 @@ func (x *extraction) text(n *fhir.Node) error {
 	if err != nil {
 		return err
 	}
-	if s = Fold(s); s == "" {
+	row := Row{Value: Fold(s)}
+	if row.Value == "" {
 		return nil
 	}
-	return x.add(Row{Value: s})
+	if row.Value != s {
+		row.Exact = s
+	}
+	return x.add(row)
 }
 
-// parseString reads a text, which matches the beginning of a value.
-func parseString(_ *asked, raw string) (Value, error) {
+// parseString reads a text, which matches the beginning of a value; with the modifier exact, all
+// of it as it is written; with contains, any part.
+func parseString(a *asked, raw string) (Value, error) {
 	s, err := unescape(raw)
 	if err != nil {
 		return Value{}, err
+	}
+	if a.modifier == "exact" {
+		return Value{Value: s}, nil
 	}
 	if s = Fold(s); s == "" {
 		return Value{}, problem("the text has no letter or digit to look for")

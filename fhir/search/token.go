@@ -1,10 +1,15 @@
 package search
 
-import "aftercare/fhir"
+import (
+	"strings"
+
+	"aftercare/fhir"
+)
 
 // indexToken gives one row per code (https://hl7.org/fhir/R4/search.html#token): each
 // coding of a CodeableConcept, an Identifier's system and value, a ContactPoint's value,
-// and primitive values as they are written, without a system.
+// and primitive values as they are written, without a system. Texts of concepts and types of
+// identifiers are rows of the facets :text and :of-type.
 func indexToken(x *extraction, v value) error {
 	if v.Kind != fhir.Object {
 		return x.add(Row{Value: v.Text})
@@ -14,15 +19,38 @@ func indexToken(x *extraction, v value) error {
 	default:
 		return nil // Quantity has a code, too, but is no token
 	}
-	for _, coding := range v.Each("coding") {
-		if err := x.token(coding, "code"); err != nil {
-			return err
+	if coding := v.Get("coding"); coding != nil {
+		codings := coding.Items
+		if coding.Kind != fhir.Array {
+			codings = []*fhir.Node{coding}
 		}
+		for _, c := range codings {
+			if err := x.token(c, "code"); err != nil {
+				return err
+			}
+		}
+		if x.entry.text != nil {
+			for _, c := range codings {
+				if err := x.label(c.Get("display")); err != nil {
+					return err
+				}
+			}
+		}
+		return x.label(v.Get("text"))
 	}
 	if v.Get("value") != nil {
-		return x.token(v.Node, "value")
+		if err := x.token(v.Node, "value"); err != nil {
+			return err
+		}
+		return x.identifierType(v.Node)
 	}
-	return x.token(v.Node, "code")
+	if err := x.token(v.Node, "code"); err != nil {
+		return err
+	}
+	if err := x.label(v.Get("text")); err != nil { // of a CodeableConcept
+		return err
+	}
+	return x.label(v.Get("display")) // of a Coding
 }
 
 func (x *extraction) token(n *fhir.Node, name string) error {
@@ -35,6 +63,39 @@ func (x *extraction) token(n *fhir.Node, name string) error {
 	}
 	return x.add(row)
 }
+
+// label adds what :text looks in.
+func (x *extraction) label(n *fhir.Node) error {
+	if x.entry.text == nil || n == nil || n.Kind != fhir.String {
+		return nil
+	}
+	s := Fold(n.Text)
+	if s == "" {
+		return nil
+	}
+	return x.add(Row{Param: x.entry.text, Value: s})
+}
+
+// identifierType adds what :of-type and :text of an Identifier look for.
+func (x *extraction) identifierType(n *fhir.Node) error {
+	if x.entry.ofType == nil {
+		return nil
+	}
+	for _, coding := range n.Each("type", "coding") {
+		code := coding.Str("code")
+		if code == "" {
+			continue
+		}
+		if err := x.add(Row{Param: x.entry.ofType, System: coding.Str("system"), Value: OfType(code, n.Str("value"))}); err != nil {
+			return err
+		}
+	}
+	return x.label(n.Get("type", "text"))
+}
+
+// OfType is the value of a row of the facet :of-type: the code of an identifier's type and the
+// identifier's value, which no other two give.
+func OfType(code, value string) string { return Escape(code) + "|" + Escape(value) }
 
 // contactSystems are the codes of ContactPoint.system, which are no system of a token.
 // Identifier.system is a URI.
@@ -73,6 +134,18 @@ func parseToken(a *asked, raw string) (Value, error) {
 	return v, nil
 }
 
+// parseOfType reads "type system|type code|value", all of which R4 asks for.
+func parseOfType(_ *asked, raw string) (Value, error) {
+	parts, err := unescapeParts(raw, '|')
+	if err != nil {
+		return Value{}, err
+	}
+	if len(parts) != 3 || parts[0] == "" || parts[1] == "" || parts[2] == "" {
+		return Value{}, problem("write the system and the code of the identifier's type, and its value: system|code|value")
+	}
+	return Value{System: parts[0], Value: OfType(parts[1], parts[2])}, nil
+}
+
 // parseID reads the logical id of a resource.
 func parseID(_ *asked, raw string) (Value, error) {
 	id, err := unescape(raw)
@@ -83,4 +156,53 @@ func parseID(_ *asked, raw string) (Value, error) {
 		return Value{}, problem("an id has 1 to 64 letters, digits, dots and dashes")
 	}
 	return Value{Value: id}, nil
+}
+
+// terms asks the terminology for the codes of a value set, or for what is above or below a code
+// (https://hl7.org/fhir/R4/search.html#modifiers).
+func (p *parser) terms(e *entry, modifier, raw string) ([]Value, error) {
+	var found []Value
+	var err error
+	switch modifier {
+	case "in", "not-in":
+		var set string
+		if set, err = unescape(raw); err != nil {
+			return nil, err
+		}
+		if p.Expand == nil {
+			return nil, unsupported{problem("the modifier :" + modifier + " needs a terminology, and there is none")}
+		}
+		if schemePattern.FindString(set) == "" && !strings.HasPrefix(set, "ValueSet/") {
+			return nil, problem("write the URL of a ValueSet")
+		}
+		found, err = p.Expand(set)
+	default:
+		var v Value
+		if v, err = parseToken(&asked{entry: &entry{}}, raw); err != nil {
+			return nil, err
+		}
+		if v.AnySystem && e.system != "" {
+			v.AnySystem, v.System = false, e.system
+		}
+		if v.System == "" || v.Value == "" {
+			return nil, problem("write system|code")
+		}
+		if p.Subsumed == nil {
+			return nil, unsupported{problem("the modifier :" + modifier + " needs a terminology, and there is none")}
+		}
+		found, err = p.Subsumed(v.System, v.Value, modifier == "above")
+	}
+	if err != nil {
+		return nil, p.reason(err)
+	}
+	if e.system == "" {
+		return found, nil
+	}
+	var codes []Value
+	for _, v := range found { // rows of code elements have no system
+		if v.System == e.system {
+			codes = append(codes, Value{Value: v.Value})
+		}
+	}
+	return codes, nil
 }

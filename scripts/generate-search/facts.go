@@ -33,7 +33,7 @@ func (d *definitions) lines() ([]string, error) {
 			if p.Expression == "" {
 				continue // _text, _content, _query
 			}
-			expression := search.Branches(p.Expression, base)
+			expression := dataTypes.Replace(search.Branches(p.Expression, base))
 			if expression == "" {
 				return nil, fmt.Errorf("%s.%s: no branch of its expression starts at %s", typ, p.Code, base)
 			}
@@ -43,6 +43,7 @@ func (d *definitions) lines() ([]string, error) {
 			}
 			lines = append(lines, strings.Join([]string{
 				typ, p.Code, p.Type, strings.Join(targets(p, expression, elements), ","), expression, d.impliedSystem(elements),
+				id(p.URL), strings.Join(valueTypes(expression, elements), ","), d.single(p.Type, expression, typ, elements), components(p),
 			}, "\t"))
 		}
 	}
@@ -50,7 +51,85 @@ func (d *definitions) lines() ([]string, error) {
 	return slices.Compact(lines), nil
 }
 
+// dataTypes puts right how R4 4.0.1 writes a type in one expression.
+var dataTypes = strings.NewReplacer("as(DateTime)", "as(dateTime)")
+
+// id is the last part of a SearchParameter's URL, which is its id, too.
+func id(url string) string { return url[strings.LastIndexByte(url, '/')+1:] }
+
+// components are the parts of a composite: "id=expression", with ";" between them.
+func components(p searchParameter) string {
+	var parts []string
+	for _, c := range p.Component {
+		parts = append(parts, id(c.Definition)+"="+dataTypes.Replace(c.Expression))
+	}
+	return strings.Replace(strings.Join(parts, ";"),
+		// R4 4.0.1 has the two the wrong way round: relation is the code, relatesto the target.
+		"DocumentReference-relatesto=code;DocumentReference-relation=target", "DocumentReference-relation=code;DocumentReference-relatesto=target", 1)
+}
+
+// valueTypes are the data types that the values of an expression can have, sorted; none where
+// they are not known.
+func valueTypes(expression string, elements []element) []string {
+	branches := strings.Split(expression, " | ")
+	if len(elements) != len(branches) {
+		return nil
+	}
+	var types []string
+	for i, e := range elements {
+		if m := asType.FindStringSubmatch(branches[i]); m != nil {
+			types = append(types, m[1])
+			continue
+		}
+		for _, t := range e.Type {
+			switch t.Code {
+			case "BackboneElement", "Element":
+				return nil
+			case "http://hl7.org/fhirpath/System.String":
+				types = append(types, "id")
+			default:
+				types = append(types, t.Code)
+			}
+		}
+	}
+	slices.Sort(types)
+	return slices.Compact(types)
+}
+
+// oneRow are the types of which one value has one row in an index. An age, a range or a text
+// among dates has none.
+var oneRow = map[string]bool{
+	"boolean": true, "code": true, "date": true, "dateTime": true, "decimal": true, "instant": true, "id": true,
+	"integer": true, "markdown": true, "positiveInt": true, "string": true, "unsignedInt": true, "uri": true, "url": true,
+	"Coding": true, "ContactPoint": true, "Identifier": true, "Period": true, "Reference": true, "Timing": true,
+}
+
+// single is "1" where a resource has at most one value: one element, or one choice of types,
+// that does not repeat and lies in none that does.
+func (d *definitions) single(kind, expression, typ string, elements []element) string {
+	types := valueTypes(expression, elements)
+	if kind == "date" {
+		types = slices.DeleteFunc(types, func(t string) bool { return t == "Age" || t == "Range" || t == "string" })
+	}
+	if len(types) == 0 || slices.ContainsFunc(types, func(t string) bool { return !oneRow[t] }) ||
+		slices.ContainsFunc(elements, func(e element) bool { return e.Path != elements[0].Path }) {
+		return ""
+	}
+	names := strings.Split(strings.TrimSuffix(elements[0].Path, "[x]"), ".")
+	if names[0] != typ {
+		names = append(strings.Split(strings.Trim(strings.SplitN(expression, " | ", 2)[0], "()"), ".")[:1], names[1:]...)
+	}
+	for i := 2; i <= len(names); i++ {
+		e, err := d.element(typ, names[1:i])
+		if err != nil || e.Max != "1" {
+			return ""
+		}
+	}
+	return "1"
+}
+
 var (
+	asType    = regexp.MustCompile(`(?: as |\.as\(|\.ofType\()([A-Za-z0-9]+)\)?\)?$`)
 	resolveIs = regexp.MustCompile(`resolve\(\) is ([A-Za-z]+)`)
 	calls     = regexp.MustCompile(`\.(?:where|as|ofType|extension|exists)\((?:[^()]|\([^()]*\))*\)| as [A-Za-z0-9]+`)
 )

@@ -1,5 +1,6 @@
 // Command generate-search writes the facts of the R4 search parameters of the served types
-// to one file, a line each: type, code, kind, targets, expression and implied code system,
+// to one file, a line each: type, code, kind, targets, expression, implied code system, id,
+// types of the values, "1" where there is one value at most, and the components of a composite,
 // separated by tabs. It reads the official package of R4 examples (CC0), from npm or from a
 // folder that has it:
 //
@@ -40,7 +41,7 @@ func run(from, out string) error {
 	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Written by scripts/generate-search from %s (CC0). Do not edit.\n", hl7.Examples)
-	b.WriteString("# type, code, kind, targets, expression, implied code system\n")
+	b.WriteString("# type, code, kind, targets, expression, implied code system, id, types of values, one value at most, components\n")
 	for _, line := range lines {
 		b.WriteString(line + "\n")
 	}

@@ -14,8 +14,9 @@ type definitions struct {
 }
 
 type searchParameter struct {
-	Code, Type, Expression string
-	Base, Target           []string
+	URL, Code, Type, Expression string
+	Base, Target                []string
+	Component                   []struct{ Definition, Expression string }
 }
 
 type structureDefinition struct {
@@ -24,7 +25,7 @@ type structureDefinition struct {
 }
 
 type element struct {
-	Path             string
+	Path, Max        string
 	ContentReference string
 	Type             []struct {
 		Code          string

@@ -287,8 +287,8 @@ func TestStagedVersionsAreNotThereYet(t *testing.T) {
 	})
 }
 
-// A program that only reads beside the service does not take its staging for what a dead
-// process has left.
+// A program that runs beside the service does not take its staging for what a dead process has
+// left.
 func TestStagingSurvivesAReaderBesideIt(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")
 	s := openTest(t, path, Options{})
@@ -303,7 +303,7 @@ func TestStagingSurvivesAReaderBesideIt(t *testing.T) {
 		}
 	}
 	add("before")
-	beside := openTest(t, path, Options{Beside: true})
+	beside := openTest(t, path, Options{})
 	if e := extentOf(t, beside, math.MaxInt64); e != (Extent{}) {
 		t.Errorf("it sees %+v", e)
 	}
@@ -325,7 +325,7 @@ func TestOpenBesideDoesNotWaitForAWriter(t *testing.T) {
 	s := openTest(t, path, Options{})
 	put(t, s, "Patient", "a")
 	if err := s.Write(t.Context(), func(ctx context.Context, tx *Tx) error {
-		beside := openTest(t, path, Options{Beside: true})
+		beside := openTest(t, path, Options{})
 		if e := extentOf(t, beside, math.MaxInt64); e.Versions != 1 {
 			t.Errorf("it sees %+v", e)
 		}

@@ -66,6 +66,34 @@ func BenchmarkCreate(b *testing.B) {
 	})
 }
 
+// BenchmarkCreateText does what BenchmarkCreate does, with 40 words in each observation.
+func BenchmarkCreateText(b *testing.B) {
+	benchEngines(b, func(b *testing.B, fresh func(testing.TB) func() *Store) {
+		for _, most := range []int{0, 40} {
+			b.Run(fmt.Sprintf("words=%d", most), func(b *testing.B) {
+				s := fresh(b)()
+				d := draft(b, "Observation", `,"note":[{"text":"`+strings.Repeat("x", 1100)+`"}]`)
+				clients(b, 32, func(i int64) {
+					rows := observationRows(fmt.Sprint("p", i%10000), 1)
+					if most > 0 {
+						text := make([]string, most)
+						for n := range text {
+							text[n] = fmt.Sprint("word", rand.IntN(1+n*n*n))
+						}
+						rows = append(rows, search.Row{Param: param("Observation", "_content", search.Text), Value: strings.Join(text, " ")})
+					}
+					if err := s.Write(context.Background(), func(ctx context.Context, tx *Tx) error {
+						_, err := tx.Create(ctx, d, fmt.Sprint("o", i), t0, "POST", rows)
+						return err
+					}); err != nil {
+						b.Error(err)
+					}
+				})
+			})
+		}
+	})
+}
+
 // BenchmarkBulk stores 10,000 observations in one write: what a create costs without the
 // commit.
 func BenchmarkBulk(b *testing.B) {

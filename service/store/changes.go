@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 
 	"aftercare/fhir/search"
 )
@@ -78,8 +79,11 @@ func (c *Changes) MayMeet(q *search.Query) bool {
 	if c.Len() == 0 {
 		return false
 	}
+	if len(q.Parts) > 0 {
+		return slices.ContainsFunc(q.Parts, c.MayMeet)
+	}
 	for i := range q.Clauses {
-		if len(q.Clauses[i].Chain) > 0 {
+		if leadsElsewhere(&q.Clauses[i]) {
 			return true // it depends on resources of other types too
 		}
 	}
@@ -94,6 +98,14 @@ func (c *Changes) MayMeet(q *search.Query) bool {
 	return true
 }
 
+// leadsElsewhere reports whether other resources decide, too, whether one meets the clause.
+func leadsElsewhere(c *search.Clause) bool {
+	if len(c.Chain) > 0 || c.Has != nil {
+		return true
+	}
+	return c.Param == nil && slices.ContainsFunc(parts(c), func(p search.Clause) bool { return leadsElsewhere(&p) })
+}
+
 func (c *Changes) mentionAny(typ string, texts []string) bool {
 	for _, text := range texts {
 		if c.Mention(typ, text) {
@@ -106,7 +118,7 @@ func (c *Changes) mentionAny(typ string, texts []string) bool {
 // Sought gives the texts one of which a resource must have, as its id or as the Value of a row,
 // to meet the clause. only is false where the clause can be met in other ways.
 func Sought(c *search.Clause) (texts []string, only bool) {
-	if c.Modifier != "" || len(c.Chain) > 0 {
+	if c.Param == nil || c.Modifier != "" || len(c.Chain) > 0 {
 		return nil, false
 	}
 	switch c.Param.Kind {

@@ -2,8 +2,8 @@ package store
 
 import (
 	"context"
-	"math"
 	"strconv"
+	"strings"
 
 	"aftercare/fhir"
 	"aftercare/fhir/search"
@@ -32,10 +32,13 @@ func (s *statement) alias() string {
 	return "t" + strconv.Itoa(s.names)
 }
 
-// The limits of a query.
+// The limits of a query: values of one clause; clauses in each other that look at further
+// resources; clauses in each other at all; and clauses.
 const (
-	valueLimit = 500
-	chainLimit = 8
+	valueLimit  = 500
+	chainLimit  = 8
+	nestLimit   = 40
+	clauseLimit = 1000
 )
 
 // The conditions that always and never hold.
@@ -57,41 +60,110 @@ type clause struct {
 	systems    []int64 // by value; -1 where nothing stored has it
 	chainTypes []int64 // by chain; -1 where nothing stored has it
 	chain      []*clause
+	has        *clause
+	// parts are those of All, Any or Together, or the one of Not.
+	parts   []*clause
+	phrases [][]string // of kind Text
+	text    fullText
 }
 
-func (r *Reader) clause(ctx context.Context, c search.Clause, depth int) (*clause, error) {
-	if err := acceptable(&c, depth); err != nil {
+// depth is where a clause stands in others.
+type depth struct{ links, forms int }
+
+// clause makes the clause that the store runs. count is the number of clauses so far.
+func (r *Reader) clause(ctx context.Context, c search.Clause, at depth, count *int) (*clause, error) {
+	*count++
+	if at.links > chainLimit || at.forms > nestLimit || *count > clauseLimit {
+		return nil, refuseClause(&c, "too-costly", "at most %d clauses, %d of them in each other and %d links of chains can be asked for.", clauseLimit, nestLimit, chainLimit)
+	}
+	if err := acceptable(&c); err != nil {
 		return nil, err
 	}
 	out := &clause{Clause: c}
 	var err error
+	switch {
+	case c.Has != nil:
+		out.param, out.known, err = r.symbol(ctx, c.Has.Param.Key())
+		if err == nil {
+			out.paramType, err = r.symbolOrNone(ctx, c.Has.Param.Type)
+		}
+		if err == nil {
+			out.has, err = r.clause(ctx, c.Has.Clause, depth{at.links + 1, at.forms + 1}, count)
+		}
+		return out, err
+	case c.Param == nil:
+		for _, part := range parts(&c) {
+			p, err := r.clause(ctx, part, depth{at.links, at.forms + 1}, count)
+			if err != nil {
+				return nil, err
+			}
+			out.parts = append(out.parts, p)
+		}
+		return out, nil
+	}
 	if out.param, out.known, err = r.symbol(ctx, c.Param.Key()); err != nil {
 		return nil, err
 	}
 	if out.paramType, err = r.symbolOrNone(ctx, c.Param.Type); err != nil {
 		return nil, err
 	}
-	for _, v := range c.Values {
-		id := int64(0)
-		if c.Param.Kind == search.Token || c.Param.Kind == search.Reference {
-			if id, err = r.symbolOrNone(ctx, v.System); err != nil {
-				return nil, err
-			}
-		}
-		out.systems = append(out.systems, id)
+	if err := r.values(ctx, out); err != nil {
+		return nil, err
 	}
 	for _, ch := range c.Chain {
 		typ, err := r.symbolOrNone(ctx, ch.Type)
 		if err != nil {
 			return nil, err
 		}
-		inner, err := r.clause(ctx, ch.Clause, depth+1)
+		inner, err := r.clause(ctx, ch.Clause, depth{at.links + 1, at.forms + 1}, count)
 		if err != nil {
 			return nil, err
 		}
 		out.chainTypes, out.chain = append(out.chainTypes, typ), append(out.chain, inner)
 	}
 	return out, nil
+}
+
+// parts are the clauses that a form joins.
+func parts(c *search.Clause) []search.Clause {
+	switch {
+	case c.Not != nil:
+		return []search.Clause{*c.Not}
+	case len(c.Together) > 0:
+		return c.Together
+	case len(c.All) > 0:
+		return c.All
+	}
+	return c.Any
+}
+
+// values turns the systems of values into symbols, widens dates that are to be met about, and
+// cuts phrases into words.
+func (r *Reader) values(ctx context.Context, c *clause) error {
+	given := c.Values
+	c.Values = append([]search.Value(nil), given...)
+	for i := range c.Values {
+		v := &c.Values[i]
+		id := int64(0)
+		switch c.Param.Kind {
+		case search.Token, search.Reference, search.Number, search.Quantity:
+			var err error
+			if id, err = r.symbolOrNone(ctx, v.System); err != nil {
+				return err
+			}
+		case search.Date, search.LastUpdated:
+			if v.Prefix == search.Ap {
+				*v = widen(*v, r.store.now().UnixMicro())
+			}
+		case search.Text:
+			c.text = r.store.engine.text()
+			for _, p := range v.Phrases {
+				c.phrases = append(c.phrases, words(p))
+			}
+		}
+		c.systems = append(c.systems, id)
+	}
+	return nil
 }
 
 func (r *Reader) symbolOrNone(ctx context.Context, text string) (int64, error) {
@@ -102,16 +174,45 @@ func (r *Reader) symbolOrNone(ctx context.Context, text string) (int64, error) {
 	return id, err
 }
 
-// acceptable refuses what the index cannot answer.
-func acceptable(c *search.Clause, depth int) error {
-	refuse := func(code, format string, args ...any) error {
-		return fhir.Errorf(fhir.BadRequest, code, "", "Parameter %s: "+format, append([]any{c.Param.Code}, args...)...)
+func refuseClause(c *search.Clause, code, format string, args ...any) error {
+	name := "A clause: "
+	switch {
+	case c.Param != nil:
+		name = "Parameter " + c.Param.Code + ": "
+	case c.Has != nil:
+		name = "Parameter _has of " + c.Has.Param.Code + ": "
+	}
+	return fhir.Errorf(fhir.BadRequest, code, "", "%s"+format, append([]any{name}, args...)...)
+}
+
+// acceptable refuses what the index cannot answer. What a clause is made of is checked by
+// itself.
+func acceptable(c *search.Clause) error {
+	refuse := func(code, format string, args ...any) error { return refuseClause(c, code, format, args...) }
+	forms := 0
+	for _, is := range []bool{c.Param != nil, c.Has != nil, len(c.Together) > 0, len(c.All) > 0, len(c.Any) > 0, c.Not != nil} {
+		if is {
+			forms++
+		}
+	}
+	switch {
+	case forms != 1:
+		return refuse("structure", "it must be of one form.")
+	case c.Has != nil && c.Has.Param.Kind != search.Reference:
+		return refuse("not-supported", "only a reference can be followed backwards.")
+	case len(c.Together) > 0:
+		for i := range c.Together {
+			if p := &c.Together[i]; p.Param == nil || tables[p.Param.Kind] == "" || p.Modifier != "" || len(p.Chain) > 0 {
+				return refuse("not-supported", "the components of a composite have values and no modifier.")
+			}
+		}
+	}
+	if c.Param == nil {
+		return nil
 	}
 	switch {
 	case len(c.Values) > valueLimit:
 		return refuse("too-costly", "at most %d values can be asked for at once.", valueLimit)
-	case depth > chainLimit:
-		return refuse("too-costly", "a chain can have at most %d links.", chainLimit)
 	case len(c.Chain) > 0 && (c.Param.Kind != search.Reference || len(c.Values) > 0 || c.Modifier != ""):
 		return refuse("not-supported", "only a reference can be chained, without a modifier.")
 	case len(c.Values) == 0 && len(c.Chain) == 0:
@@ -121,191 +222,38 @@ func acceptable(c *search.Clause, depth int) error {
 			return refuse("not-supported", "the modifier missing needs one value, and a parameter that can be missing.")
 		}
 		return nil
-	}
-	switch allowed := modifiers[c.Param.Kind]; {
-	case c.Param.Kind == search.Number || c.Param.Kind == search.Quantity:
-		return refuse("not-supported", "values of this kind cannot be compared yet.")
-	case c.Modifier != "" && c.Modifier != allowed:
+	case c.Param.Kind == search.Composite:
+		return refuse("not-supported", "a composite is asked for by its components.")
+	case c.Modifier != "" && !strings.Contains(modifiers[c.Param.Kind], " "+c.Modifier+" "):
 		return refuse("not-supported", "the modifier %s cannot be used here.", c.Modifier)
 	}
-	if c.Param.Kind == search.String || c.Param.Kind == search.URI && c.Modifier != "" {
-		for _, v := range c.Values {
-			if len(v.Value) > prefixLimit {
-				return refuse("too-long", "a text can have at most %d bytes.", prefixLimit)
-			}
+	for i := range c.Values {
+		if err := acceptableValue(c, &c.Values[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func acceptableValue(c *search.Clause, v *search.Value) error {
+	long := c.Param.Kind == search.String && c.Modifier != "exact" && c.Modifier != "equals" || c.Param.Kind == search.URI && c.Modifier == "below"
+	switch {
+	case long && len(v.Value) > prefixLimit:
+		return refuseClause(c, "too-long", "a text can have at most %d bytes.", prefixLimit)
+	case c.Param.Kind == search.URI && c.Modifier == "above" && len(above(v.Value)) > valueLimit:
+		return refuseClause(c, "too-costly", "a path can have at most %d parts.", valueLimit)
+	case c.Param.Kind != search.Text:
+		return nil
+	case len(v.Phrases) == 0 || len(c.Values) != 1:
+		return refuseClause(c, "required", "there is no word to look for.")
+	}
+	for _, p := range v.Phrases {
+		if n := len(words(p)); n == 0 || n > phraseLimit {
+			return refuseClause(c, "value", "what stands together has 1 to %d words.", phraseLimit)
 		}
 	}
 	return nil
 }
 
 // modifiers are those that the index can answer, besides missing.
-var modifiers = map[search.Kind]string{search.Token: "not", search.String: "contains", search.URI: "below"}
-
-// holds is the condition that the resource with this rid satisfies the clause.
-func (c *clause) holds(s *statement, rid string) string {
-	if len(c.Chain) > 0 {
-		return c.anyChain(s, rid)
-	}
-	if c.Param.Kind == search.ID || c.Param.Kind == search.LastUpdated {
-		t := s.alias()
-		return "EXISTS (SELECT 1 FROM resource " + t + " WHERE " + t + ".rid = " + rid + " AND " + c.match(s, t) + fence + ")"
-	}
-	wanted := c.Modifier != "not"
-	if c.Modifier == "missing" {
-		wanted = !c.Values[0].Missing
-	}
-	if !c.known {
-		if wanted {
-			return never
-		}
-		return always
-	}
-	t := s.alias()
-	found := "EXISTS (SELECT 1 FROM " + tables[c.Param.Kind] + " " + t +
-		" WHERE " + t + ".rid = " + rid + " AND " + t + ".param = " + s.arg(c.param)
-	if c.Modifier != "missing" {
-		found += " AND " + c.match(s, t)
-	}
-	found += fence + ")"
-	if wanted {
-		return found
-	}
-	return "NOT " + found
-}
-
-// anyChain is the condition that a reference of the resource leads to one that satisfies the
-// rest of the chain.
-func (c *clause) anyChain(s *statement, rid string) string {
-	var any []string
-	for i := range c.chain {
-		if !c.known || c.chainTypes[i] < 0 {
-			continue
-		}
-		from, to := s.alias(), s.alias()
-		any = append(any, "EXISTS (SELECT 1 FROM index_reference "+from+" CROSS JOIN resource "+to+
-			" WHERE "+from+".rid = "+rid+" AND "+from+".param = "+s.arg(c.param)+
-			" AND "+from+".type = "+s.arg(c.chainTypes[i])+
-			" AND "+to+".type = "+from+".type AND "+to+".id = "+from+".target AND +"+to+".deleted = 0"+
-			" AND "+c.chain[i].holds(s, to+".rid")+fence+")")
-	}
-	return anyOf(any)
-}
-
-// match is the condition that the row t has one of the values.
-func (c *clause) match(s *statement, t string) string {
-	var any []string
-	for i := range c.Values {
-		if cond := c.matchOne(s, t, &c.Values[i], c.systems[i]); cond != never {
-			any = append(any, cond)
-		}
-	}
-	return anyOf(any)
-}
-
-// anyOf joins conditions by or, as a balanced tree: engines bound how deep a condition nests.
-func anyOf(conditions []string) string {
-	switch n := len(conditions); n {
-	case 0:
-		return never
-	case 1:
-		return conditions[0]
-	default:
-		return "(" + anyOf(conditions[:n/2]) + " OR " + anyOf(conditions[n/2:]) + ")"
-	}
-}
-
-func (c *clause) matchOne(s *statement, t string, v *search.Value, system int64) string {
-	switch c.Param.Kind {
-	case search.ID:
-		return t + ".id = " + s.arg([]byte(v.Value))
-	case search.LastUpdated:
-		return compare(s, v, t+".updated", "("+t+".updated + 1)")
-	case search.Date:
-		return compare(s, v, t+".low", t+".high")
-	case search.String:
-		if c.Modifier == "contains" {
-			return "instr(" + t + ".value, " + s.arg([]byte(v.Value)) + ") > 0"
-		}
-		return prefix(s, t+".value", v.Value)
-	case search.URI:
-		if c.Modifier == "below" {
-			return prefix(s, t+".value", v.Value)
-		}
-		return t + ".value = " + s.arg(key(v.Value))
-	case search.Token:
-		switch {
-		case v.AnySystem:
-			return t + ".value = " + s.arg(key(v.Value))
-		case system < 0:
-			return never
-		case v.Value == "":
-			return "+" + t + ".system = " + s.arg(system)
-		}
-		return "(" + t + ".value = " + s.arg(key(v.Value)) + " AND +" + t + ".system = " + s.arg(system) + ")"
-	case search.Reference:
-		switch {
-		case v.URL != "":
-			return "(" + t + ".target = " + s.arg(key(v.URL)) + " AND +" + t + ".type = 0)"
-		case system < 0:
-			return never
-		case v.System == "":
-			return "(" + t + ".target = " + s.arg(key(v.Value)) + " AND +" + t + ".type <> 0)"
-		}
-		return "(" + t + ".target = " + s.arg(key(v.Value)) + " AND +" + t + ".type = " + s.arg(system) + ")"
-	}
-	return never
-}
-
-// prefix is the condition that column begins with text, as a range that an index can serve.
-func prefix(s *statement, column, text string) string {
-	cond := column + " >= " + s.arg([]byte(text))
-	end := []byte(text)
-	for len(end) > 0 && end[len(end)-1] == math.MaxUint8 {
-		end = end[:len(end)-1]
-	}
-	if len(end) == 0 {
-		return cond
-	}
-	end[len(end)-1]++
-	return "(" + cond + " AND " + column + " < " + s.arg(end) + ")"
-}
-
-// compare is the condition that the half-open range [low, high) of a row compares to the
-// value's as R4 says (https://hl7.org/fhir/R4/search.html#prefix).
-func compare(s *statement, v *search.Value, low, high string) string {
-	switch v.Prefix {
-	case search.Ne:
-		return "(" + low + " < " + s.arg(v.Low) + " OR " + high + " > " + s.arg(v.High) + ")"
-	case search.Gt:
-		return high + " > " + s.arg(v.High)
-	case search.Lt:
-		return low + " < " + s.arg(v.Low)
-	case search.Ge:
-		return "(" + high + " > " + s.arg(v.High) + " OR " + within(s, v, low, high) + ")"
-	case search.Le:
-		return "(" + low + " < " + s.arg(v.Low) + " OR " + within(s, v, low, high) + ")"
-	case search.Sa:
-		return low + " >= " + s.arg(v.High)
-	case search.Eb:
-		return high + " <= " + s.arg(v.Low)
-	case search.Ap:
-		return "(" + low + " < " + s.arg(v.High) + " AND " + high + " > " + s.arg(v.Low) + ")"
-	}
-	return within(s, v, low, high)
-}
-
-// within says that a row lies in the value's range. That low is below the end follows from it,
-// and bounds what an index by low has to look at.
-func within(s *statement, v *search.Value, low, high string) string {
-	end := s.arg(v.High)
-	return "(" + low + " >= " + s.arg(v.Low) + " AND " + low + " < " + end + " AND " + high + " <= " + end + ")"
-}
-
-// widen is the range of an ap value: a tenth of its distance to now wider at each side, as R4
-// recommends.
-func widen(v search.Value, now int64) search.Value {
-	middle := v.Low/2 + v.High/2
-	tenth := max(now-middle, middle-now) / 10
-	v.Low, v.High = v.Low-tenth, v.High+tenth
-	return v
-}
+var modifiers = map[search.Kind]string{search.Token: " not ", search.String: " contains ends equals exact ", search.URI: " below above "}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
+	"time"
 
 	"aftercare/fhir"
 
@@ -36,14 +38,26 @@ func (n *numbers) step() error {
 
 // write is one call of Write on its way through the queue.
 type write struct {
-	ctx   context.Context // without cancellation
+	ctx   context.Context // of its turn, once it has one, with the values of the caller's
 	fn    func(context.Context, *Tx) error
-	taken atomic.Bool // by the committer, or by a caller who gave up
+	state atomic.Int32 // one of those below
+	turn  *turn        // once it has left the queue
 	done  chan struct{}
 	group int
 	fresh map[string]int64
 	err   error
 }
+
+// The states of a write.
+const (
+	waits     int32 = iota
+	running         // the committer has it, and can still leave it out
+	commits         // from now on it may be stored
+	abandoned       // its caller gave up, and was told that nothing is stored
+)
+
+// lastWait is how much longer than its context a call of Write may take.
+const lastWait = time.Second
 
 // Write runs fn alone among all writes, and answers when what fn wrote is on disk, or when
 // nothing of it is.
@@ -52,9 +66,13 @@ type write struct {
 // Several calls share one commit, yet none sees the failure of another. If the commit fails,
 // the error is Unavailable.
 //
-// fn may run more than once, so its only effect must be on tx. Its context has the values of ctx (the
-// trace among them) but no deadline: work that has begun is finished. If ctx ends while the
-// call still waits, fn is not run and the error is Unavailable.
+// If ctx ends, work that has begun gets a second more to be finished. After that the error is
+// Unavailable and nothing is stored; or, where the commit is under way by then and the database
+// does not answer, the error is Unavailable with the code "incomplete", and says that nobody knows.
+//
+// fn may run more than once, and may still run when Write has returned an error; so its only
+// effect must be on tx, and on what nobody reads after an error. Its context has the values of ctx
+// (the trace among them) but not its deadline.
 func (s *Store) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
 	w := &write{ctx: context.WithoutCancel(ctx), fn: fn, done: make(chan struct{})}
 	if err := s.enqueue(ctx, w); err != nil {
@@ -63,15 +81,72 @@ func (s *Store) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) 
 	select {
 	case <-w.done:
 	case <-ctx.Done():
-		if w.taken.CompareAndSwap(false, true) {
-			return gaveUp(ctx)
+		if err := w.giveUp(ctx); err != nil {
+			return err
 		}
-		<-w.done
 	}
 	if span := trace.SpanFromContext(ctx); span.IsRecording() {
 		span.AddEvent("committed", trace.WithAttributes(attribute.Int("store.group", w.group)))
 	}
 	return w.err
+}
+
+// giveUp ends a call whose time is over. Without an error, the write is done after all.
+func (w *write) giveUp(ctx context.Context) error {
+	if w.state.CompareAndSwap(waits, abandoned) {
+		return gaveUp(ctx)
+	}
+	t := time.NewTimer(lastWait)
+	defer t.Stop()
+	select {
+	case <-w.done:
+		return nil
+	case <-t.C:
+	}
+	if w.state.CompareAndSwap(running, abandoned) {
+		w.turn.leave()
+		return fhir.Errorf(fhir.Unavailable, "timeout", "", "The database did not store this in the time that the request had; nothing was done.").Because(context.Cause(ctx))
+	}
+	select {
+	case <-w.done:
+		return nil
+	default:
+		return unknown(context.Cause(ctx))
+	}
+}
+
+// turn is what the writes of a group share. Its context ends when all their callers have given
+// up: then nobody needs what a database that does not answer is asked for.
+type turn struct {
+	context.Context
+	end  context.CancelFunc
+	left atomic.Int32 // callers that wait, and one while the group is gathered
+}
+
+func newTurn() *turn {
+	t := &turn{}
+	t.Context, t.end = context.WithCancel(context.Background())
+	t.left.Store(1)
+	return t
+}
+
+func (t *turn) leave() {
+	if t.left.Add(-1) == 0 {
+		t.end()
+	}
+}
+
+// during is the context of a turn with the values of another.
+type during struct {
+	context.Context
+	values context.Context
+}
+
+func (d during) Value(key any) any {
+	if v := d.Context.Value(key); v != nil { // which a turn has for the package context alone
+		return v
+	}
+	return d.values.Value(key)
 }
 
 func (s *Store) enqueue(ctx context.Context, w *write) error {
@@ -113,20 +188,27 @@ func (s *Store) commitAll(c *conn) {
 		close(s.committed)
 	}()
 	for first := range s.queue {
-		group = s.gather(group[:0], first)
+		t := newTurn()
+		group = s.gather(t, group[:0], first)
+		t.leave()
 		if len(group) > 0 {
 			s.commit(c, group)
 		}
+		t.end()
 	}
 	finished = true
 }
 
 // gather takes the writes that wait now, at most groupLimit, and leaves out those whose
 // callers gave up.
-func (s *Store) gather(group []*write, first *write) []*write {
+func (s *Store) gather(t *turn, group []*write, first *write) []*write {
 	take := func(w *write) {
-		if w.taken.CompareAndSwap(false, true) {
+		w.turn, w.ctx = t, during{t, w.ctx}
+		t.left.Add(1)
+		if w.state.CompareAndSwap(waits, running) {
 			group = append(group, w)
+		} else {
+			t.leave()
 		}
 	}
 	take(first)
@@ -148,6 +230,10 @@ func (s *Store) gather(group []*write, first *write) []*write {
 // back to, or that the transaction is of no use any more.
 var errUndo = errors.New("a write of the group must be undone")
 
+// errAbandoned says that a caller gave up a write that had run, so that the others must run again
+// without it.
+var errAbandoned = errors.New("a write of the group was abandoned")
+
 // errUnknown says that nobody knows whether a commit has succeeded.
 var errUnknown = errors.New("the outcome of the commit is not known")
 
@@ -159,21 +245,61 @@ var errUnknown = errors.New("the outcome of the commit is not known")
 // up the whole transaction, as it may when the disk is full, each write is tried alone, so that
 // only those fail that cannot succeed. A group that may be stored is left as it is.
 func (s *Store) commit(c *conn, group []*write) {
-	err := s.try(c, group, false)
+	err := s.attempt(c, group, false)
 	switch {
 	case errors.Is(err, errUndo):
-		err = s.try(c, group, true)
+		err = s.attempt(c, group, true)
 	case lost(err):
-		err = s.try(c, group, false)
+		err = s.attempt(c, group, false)
 	}
 	if err != nil && len(group) > 1 && !lost(err) && !errors.Is(err, errUnknown) {
 		s.log.Warn("a group commit failed; its writes are tried one by one", "writes", len(group), "error", err)
 		for i := range group {
-			answer(group[i:i+1], s.try(c, group[i:i+1], false))
+			answer(group[i:i+1], s.attempt(c, group[i:i+1], false))
 		}
 		return
 	}
 	answer(group, err)
+}
+
+// attempt is try with those whose callers still wait.
+func (s *Store) attempt(c *conn, group []*write, savepoints bool) error {
+	for {
+		here := waiting(group)
+		if len(here) == 0 {
+			return nil
+		}
+		if err := s.try(c, here, savepoints); !errors.Is(err, errAbandoned) {
+			return err
+		}
+	}
+}
+
+func waiting(group []*write) []*write {
+	gone := func(w *write) bool { return w.state.Load() == abandoned }
+	if !slices.ContainsFunc(group, gone) {
+		return group
+	}
+	return slices.DeleteFunc(slices.Clone(group), gone)
+}
+
+// mayCommit is the last moment at which a write can be left out: it returns false if one was
+// abandoned.
+func mayCommit(group []*write) bool {
+	for i, w := range group {
+		if !w.state.CompareAndSwap(running, commits) {
+			mayNot(group[:i])
+			return false
+		}
+	}
+	return true
+}
+
+// mayNot takes mayCommit back: nothing is stored.
+func mayNot(group []*write) {
+	for _, w := range group {
+		w.state.Store(running)
+	}
 }
 
 // lost tells whether the connection was lost, and nothing is stored.
@@ -198,26 +324,34 @@ func answer(group []*write, err error) {
 // single writes are left in them; the error returned means that nothing of the group was
 // stored. A write that is alone needs no savepoint: its transaction is undone.
 func (s *Store) try(c *conn, group []*write, savepoints bool) error {
-	ctx := context.Background()
+	ctx := context.Context(group[0].turn)
 	if len(group) == 1 {
 		ctx = group[0].ctx
 	}
+	after := context.WithoutCancel(ctx) // for what must not stay open
 	next, err := c.begin(ctx)
 	if err != nil {
-		_ = c.rollback(ctx)
+		_ = c.rollback(after)
 		return s.unstored(ctx, err)
 	}
 	for _, w := range group {
 		if err := s.runOne(c, w, next, savepoints); err != nil {
-			_ = c.rollback(ctx) // fails where the engine has done it already
+			_ = c.rollback(after) // fails where the engine has done it already
 			if len(group) == 1 && errors.Is(err, errUndo) {
 				return nil // it is undone, and w.err says why
 			}
 			return err
 		}
 	}
+	if !mayCommit(group) {
+		_ = c.rollback(after)
+		return errAbandoned
+	}
 	if err := c.commit(ctx); err != nil {
-		_ = c.rollback(ctx)
+		_ = c.rollback(after)
+		if !errors.Is(err, errUnknown) {
+			mayNot(group)
+		}
 		var late lateError
 		if len(group) == 1 && errors.As(err, &late) {
 			group[0].err = s.failed(ctx, late.cause)
@@ -286,11 +420,16 @@ func call(w *write, tx *Tx) (err error) {
 
 func (s *Store) unstored(ctx context.Context, err error) error {
 	if errors.Is(err, errUnknown) {
-		return fhir.Errorf(fhir.Unavailable, "incomplete", "",
-			"The database was lost while it stored this, and whether it did is not known. Read it before you send it again, or send it with a condition.").Because(err)
+		return unknown(err)
 	}
 	if known := s.failed(ctx, err); fhir.KindOf(known) == fhir.Unavailable {
 		return known
 	}
 	return fhir.Errorf(fhir.Unavailable, "transient", "", "The database could not store this; try again later.").Because(err)
+}
+
+// unknown is the error of a write that may be stored or not.
+func unknown(why error) error {
+	return fhir.Errorf(fhir.Unavailable, "incomplete", "",
+		"The database was lost while it stored this, and whether it did is not known. Read it before you send it again, or send it with a condition.").Because(why)
 }

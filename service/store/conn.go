@@ -14,6 +14,8 @@ type engine interface {
 	readers() int
 	// distant tells whether the engine is asked over a network.
 	distant() bool
+	// text is how the engine keeps and finds words.
+	text() fullText
 	// failure translates an error that the engine knows, and is nil for others.
 	failure(err error) *fhir.Error
 	// close ends what is left once all connections are closed.

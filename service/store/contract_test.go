@@ -54,6 +54,8 @@ func contract(t *testing.T, fresh func(t testing.TB) (open func() *Store)) {
 		"update and deletion replace the index":     indexFollows,
 		"paging gives everything once":              pagingIsWhole,
 		"cursors cannot be made up":                 cursorsAreSealed,
+		"searches find what a model does":           searchIsAsTheModel,
+		"sorted pages are stable":                   sortedPagesAreStable,
 		"history of one, of a type, of all":         historyScopes,
 		"history since a time":                      historySince,
 		"history of what was current":               historyAt,
@@ -61,6 +63,9 @@ func contract(t *testing.T, fresh func(t testing.TB) (open func() *Store)) {
 		"ping":                                      ping,
 	} {
 		t.Run(name, func(t *testing.T) { check(t, fresh(t)) })
+	}
+	for name, check := range searchContract {
+		t.Run("search/"+name, func(t *testing.T) { check(t, fresh(t)) })
 	}
 	for name, check := range stagingContract {
 		t.Run("staging/"+name, func(t *testing.T) { check(t, fresh(t)) })
@@ -131,7 +136,7 @@ func get(t testing.TB, s *Store, typ, id string) (res *fhir.Resource, err error)
 func find(t testing.TB, s *Store, q *search.Query) (page Page, err error) {
 	t.Helper()
 	err = s.View(t.Context(), func(ctx context.Context, r *Reader) (err error) {
-		page, err = r.Search(ctx, q)
+		page, err = r.Search(ctx, q, nil)
 		return err
 	})
 	return page, err
@@ -323,7 +328,7 @@ func badInputIsRefused(t *testing.T, open func() *Store) {
 			return err
 		},
 		"negative page": func(ctx context.Context, tx *Tx) error {
-			_, err := tx.Search(ctx, &search.Query{Type: "Patient", Count: -1})
+			_, err := tx.Search(ctx, &search.Query{Type: "Patient", Count: -1}, nil)
 			return err
 		},
 	} {
@@ -348,7 +353,7 @@ func conditionalCreate(t *testing.T, open func() *Store) {
 			var id string
 			err := s.Write(t.Context(), func(ctx context.Context, tx *Tx) error {
 				made = false
-				page, err := tx.Search(ctx, &search.Query{Type: "Patient", Clauses: []search.Clause{wanted}, Count: 2})
+				page, err := tx.Search(ctx, &search.Query{Type: "Patient", Clauses: []search.Clause{wanted}, Count: 2}, nil)
 				if err != nil {
 					return err
 				}
@@ -675,7 +680,7 @@ func viewIsOneState(t *testing.T, open func() *Store) {
 		if before.Version != after.Version {
 			t.Errorf("version %d became %d", before.Version, after.Version)
 		}
-		page, err := r.Search(ctx, &search.Query{Type: "Patient", Count: 10})
+		page, err := r.Search(ctx, &search.Query{Type: "Patient", Count: 10}, nil)
 		if len(page.Resources) != 1 {
 			t.Errorf("the view sees %d patients", len(page.Resources))
 		}
@@ -988,6 +993,14 @@ func searchRefuses(t *testing.T, open func() *Store) {
 	s := open()
 	put(t, s, "Observation", "a", search.Row{Param: obsCode, Value: "x"}, search.Row{Param: obsPatient, System: "Observation", Value: "a"})
 	deep := clauseOf(obsCode, search.Value{Value: "x"})
+	nested := deep
+	for range 100 {
+		nested = search.Clause{Not: &search.Clause{All: []search.Clause{nested}}}
+	}
+	wide := search.Clause{Any: make([]search.Clause, 1001)}
+	for i := range wide.Any {
+		wide.Any[i] = clauseOf(obsCode, search.Value{Value: "x"})
+	}
 	for range 20 {
 		deep = search.Clause{Param: obsPatient, Chain: []search.Chain{{Type: "Observation", Clause: deep}}}
 	}
@@ -996,8 +1009,14 @@ func searchRefuses(t *testing.T, open func() *Store) {
 		"no value":         {Param: obsCode},
 		"too many values":  {Param: obsCode, Values: make([]search.Value, 501)},
 		"too deep":         deep,
+		"too nested":       nested,
+		"too many clauses": wide,
 		"chained token":    {Param: obsCode, Chain: []search.Chain{{Type: "Patient", Clause: clauseOf(patID, search.Value{Value: "x"})}}},
-		"number":           clauseOf(obsValue, search.Value{}),
+		"no form":          {},
+		"two forms":        {Param: obsCode, Values: []search.Value{{Value: "x"}}, Any: []search.Clause{clauseOf(obsCode, search.Value{Value: "x"})}},
+		"text, no word":    clauseOf(param("Observation", "_content", search.Text), search.Value{Phrases: []string{" ! "}}),
+		"a composite":      clauseOf(param("Observation", "code-value", search.Composite), search.Value{}),
+		"has of a token":   {Has: &search.Has{Param: obsCode, Clause: deep}},
 		"long text":        clauseOf(patName, search.Value{Value: strings.Repeat("x", 1000)}),
 		"missing id":       {Param: param("Observation", "_id", search.ID), Modifier: "missing", Values: []search.Value{{Missing: true}}},
 	} {

@@ -46,7 +46,7 @@ type HistoryEntry struct {
 }
 
 // History returns a page of versions. What is written after the first page does not appear on
-// the next ones. The error is NotFound for an id that was never used, BadRequest for a cursor
+// the next ones. A page ends early at PageBytes. The error is NotFound for an id that was never used, BadRequest for a cursor
 // of another query.
 func (r *Reader) History(ctx context.Context, h HistoryQuery) (HistoryPage, error) {
 	page := HistoryPage{Total: -1}
@@ -65,21 +65,22 @@ func (r *Reader) History(ctx context.Context, h HistoryQuery) (HistoryPage, erro
 		}
 	}
 	if h.Cursor != "" {
-		before, err := r.store.position(h.Cursor, question)
+		before, err := r.store.positions(h.Cursor, question, 1)
 		if err != nil {
 			return page, err
 		}
-		where += " AND v.seq < " + s.arg(before)
+		where += " AND v.seq < " + s.arg(before[0])
 	}
 	if h.Count == 0 {
 		return page, nil
 	}
 	text := historyText(s, &h, where)
 	last, more := int64(0), false
+	var size pageSize
 	err = r.rows(ctx, text, s.args, func(scan func(...any) error) error {
-		if len(page.Entries) == h.Count {
+		if size.full(h.Count) {
 			more = true
-			return nil
+			return errEnough
 		}
 		e := HistoryEntry{Resource: &fhir.Resource{}}
 		var updated int64
@@ -91,13 +92,14 @@ func (r *Reader) History(ctx context.Context, h HistoryQuery) (HistoryPage, erro
 		e.Resource.Deleted = e.Resource.Body == nil
 		e.Created = e.Created && !e.Resource.Deleted
 		page.Entries = append(page.Entries, e)
+		size.add(e.Resource)
 		return nil
 	})
 	if err != nil {
 		return HistoryPage{Total: -1}, err
 	}
 	if more {
-		page.Next = r.store.sign(last, question)
+		page.Next = r.store.sign(question, last)
 	}
 	return page, nil
 }
@@ -115,15 +117,21 @@ func historyText(s *statement, h *HistoryQuery, where string) string {
 		") v CROSS JOIN resource r CROSS JOIN symbol t WHERE r.rid = v.rid AND t.id = v.type" + order
 }
 
+// types are all types of resources, found by one step in an index for each.
+const types = `(WITH RECURSIVE found (type) AS (SELECT min(type) FROM resource
+	UNION ALL SELECT (SELECT min(r.type) FROM resource r WHERE r.type > f.type) FROM found f WHERE f.type IS NOT NULL)
+	SELECT type FROM found WHERE type IS NOT NULL)`
+
 // historyOf is the condition on the versions v that h asks for.
 func (r *Reader) historyOf(ctx context.Context, s *statement, h *HistoryQuery) (string, error) {
-	where := "v.seq" + beforeHorizon
+	where, of := "v.seq"+beforeHorizon, ""
 	if h.Type != "" {
 		typ, err := r.symbolOrNone(ctx, h.Type)
 		if err != nil {
 			return "", err
 		}
-		where += " AND v.type = " + s.arg(typ)
+		of = s.arg(typ)
+		where += " AND v.type = " + of
 		if h.ID != "" {
 			var rid int64
 			found, err := r.row(ctx, `SELECT rid FROM resource WHERE type = $1 AND id = $2`, []any{typ, []byte(h.ID)}, &rid)
@@ -143,8 +151,12 @@ func (r *Reader) historyOf(ctx context.Context, s *statement, h *HistoryQuery) (
 		since := s.arg(ceilMicros(h.Since))
 		where += " AND v.updated >= " + since
 		if h.ID == "" {
-			where += " AND v.seq >= (SELECT CASE WHEN count(*) > " + s.arg(probeLimit) + " THEN 0 ELSE min(seq) END FROM " +
-				"(SELECT seq FROM version WHERE updated >= " + since + " LIMIT " + s.limit(probeLimit+1) + ") newer)"
+			newer := "version WHERE type = " + of
+			if h.Type == "" {
+				newer = types + " t CROSS JOIN version n WHERE n.type = t.type"
+			}
+			newer = "(SELECT seq FROM " + newer + " AND updated >= " + since + " LIMIT " + s.limit(probeLimit+1) + ") newer"
+			where += " AND v.seq >= (SELECT CASE WHEN count(*) > " + s.arg(probeLimit) + " THEN 0 ELSE min(seq) END FROM " + newer + ")"
 		}
 	}
 	if !h.High.IsZero() {

@@ -20,6 +20,19 @@ var tables = map[search.Kind]string{
 	search.Quantity:  "index_number",
 }
 
+// columns are those of an index table besides rid, param and part. The first is what a sort goes
+// by, and with rid the order of the index by value.
+var columns = map[search.Kind][]string{
+	search.Token:     {"value", "system"},
+	search.Reference: {"target", "type"},
+	search.Date:      {"low", "high"},
+	search.String:    {"value", "exact"},
+	search.URI:       {"value"},
+	search.Number:    {"low", "high", "unit", "system"},
+	search.Quantity:  {"low", "high", "unit", "system"},
+}
+
+// tableNames are the index tables of rows; words have one besides (see fullText).
 var tableNames = []string{"index_token", "index_reference", "index_date", "index_string", "index_uri", "index_number"}
 
 // keyLimit is the longest text, in bytes, that an index holds whole. Of a longer one it holds
@@ -38,14 +51,56 @@ func key(s string) []byte {
 	return append([]byte(s[:prefixLimit]), sum[:]...)
 }
 
+// values is what is stored of a row besides rid, param and part. system is the symbol of
+// row.System.
+func values(row *search.Row, system int64) ([]any, error) {
+	switch row.Param.Kind {
+	case search.Token, search.Reference:
+		return []any{key(row.Value), system}, nil
+	case search.Date:
+		return []any{row.Low, row.High}, nil
+	case search.String:
+		exact := []byte{}
+		if row.Exact != "" && row.Exact != row.Value {
+			exact = key(row.Exact)
+		}
+		return []any{key(row.Value), exact}, nil
+	case search.URI:
+		return []any{key(row.Value)}, nil
+	case search.Number, search.Quantity:
+		if math.IsNaN(row.NumberLow) || math.IsNaN(row.NumberHigh) {
+			return nil, fmt.Errorf("parameter %s has a value that is no number", row.Param.Key())
+		}
+		return []any{row.NumberLow, row.NumberHigh, key(row.Value), system}, nil
+	}
+	return nil, fmt.Errorf("parameter %s has no index", row.Param.Key())
+}
+
 // index adds a row at a time: SQLite keeps an undo journal for a statement that inserts several,
 // which costs more than the statements saved. Of PostgreSQL's rows, insert makes one statement.
 func (tx *Tx) index(ctx context.Context, rid int64, typ string, rows []search.Row) error {
+	var narrative, content []string
 	for i := range rows {
-		if rows[i].Param.Type != typ {
-			return fmt.Errorf("index a %s: parameter %s is of another type", typ, rows[i].Param.Key())
+		row := &rows[i]
+		switch {
+		case row.Param.Type != typ:
+			return fmt.Errorf("index a %s: parameter %s is of another type", typ, row.Param.Key())
+		case row.Param.Kind != search.Text:
+			if err := tx.indexRow(ctx, rid, row); err != nil {
+				return err
+			}
+		case inNarrative(row.Param):
+			narrative = append(narrative, words(row.Value)...)
+		default:
+			content = append(content, words(row.Value)...)
 		}
-		if err := tx.indexRow(ctx, rid, &rows[i]); err != nil {
+	}
+	if len(narrative) == 0 && len(content) == 0 {
+		return nil
+	}
+	text := tx.store.engine.text()
+	for _, values := range text.rows(rid, narrative, content) {
+		if err := tx.insert(ctx, text.into(), values...); err != nil {
 			return err
 		}
 	}
@@ -61,24 +116,11 @@ func (tx *Tx) indexRow(ctx context.Context, rid int64, row *search.Row) error {
 	if err != nil {
 		return err
 	}
-	switch row.Param.Kind {
-	case search.Token:
-		return tx.insert(ctx, intoToken, rid, param, key(row.Value), system)
-	case search.Reference:
-		return tx.insert(ctx, intoReference, rid, param, key(row.Value), system)
-	case search.Date:
-		return tx.insert(ctx, intoDate, rid, param, row.Low, row.High)
-	case search.String:
-		return tx.insert(ctx, intoString, rid, param, key(row.Value))
-	case search.URI:
-		return tx.insert(ctx, intoURI, rid, param, key(row.Value))
-	case search.Number, search.Quantity:
-		if math.IsNaN(row.NumberLow) || math.IsNaN(row.NumberHigh) {
-			return fmt.Errorf("parameter %s has a value that is no number", row.Param.Key())
-		}
-		return tx.insert(ctx, intoNumber, rid, param, row.NumberLow, row.NumberHigh, key(row.Value), system)
+	stored, err := values(row, system)
+	if err != nil {
+		return err
 	}
-	return fmt.Errorf("parameter %s has no index", row.Param.Key())
+	return tx.insert(ctx, into[row.Param.Kind], append([]any{rid, param, row.Part}, stored...)...)
 }
 
 func (tx *Tx) unindex(ctx context.Context, rid int64) error {
@@ -87,5 +129,5 @@ func (tx *Tx) unindex(ctx context.Context, rid int64) error {
 			return err
 		}
 	}
-	return nil
+	return tx.exec(ctx, "DELETE FROM index_text WHERE rowid = $1", rid)
 }

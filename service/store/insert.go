@@ -4,6 +4,8 @@ import (
 	"context"
 	"strconv"
 	"strings"
+
+	"aftercare/fhir/search"
 )
 
 // insertion adds a row to a table. It reads nothing, so an engine may put it off, and add several
@@ -34,13 +36,24 @@ func insertInto(table, columns, ending string) *insertion {
 var (
 	intoResource  = insertInto("resource", "rid bigint, type bigint, id bytea, version bigint, updated bigint, deleted bigint, seq bigint", "")
 	intoVersion   = insertInto("version", "seq bigint, rid bigint, version bigint, type bigint, updated bigint, method text, body bytea", "")
-	intoToken     = insertInto("index_token", "rid bigint, param bigint, value bytea, system bigint", "ON CONFLICT DO NOTHING")
-	intoReference = insertInto("index_reference", "rid bigint, param bigint, target bytea, type bigint", "ON CONFLICT DO NOTHING")
-	intoDate      = insertInto("index_date", "rid bigint, param bigint, low bigint, high bigint", "ON CONFLICT DO NOTHING")
-	intoString    = insertInto("index_string", "rid bigint, param bigint, value bytea", "ON CONFLICT DO NOTHING")
-	intoURI       = insertInto("index_uri", "rid bigint, param bigint, value bytea", "ON CONFLICT DO NOTHING")
-	intoNumber    = insertInto("index_number", "rid bigint, param bigint, low float8, high float8, unit bytea, system bigint", "ON CONFLICT DO NOTHING")
+	intoToken     = insertInto("index_token", "rid bigint, param bigint, part bigint, value bytea, system bigint", "ON CONFLICT DO NOTHING")
+	intoReference = insertInto("index_reference", "rid bigint, param bigint, part bigint, target bytea, type bigint", "ON CONFLICT DO NOTHING")
+	intoDate      = insertInto("index_date", "rid bigint, param bigint, part bigint, low bigint, high bigint", "ON CONFLICT DO NOTHING")
+	intoString    = insertInto("index_string", "rid bigint, param bigint, part bigint, value bytea, exact bytea", "ON CONFLICT DO NOTHING")
+	intoURI       = insertInto("index_uri", "rid bigint, param bigint, part bigint, value bytea", "ON CONFLICT DO NOTHING")
+	intoNumber    = insertInto("index_number", "rid bigint, param bigint, part bigint, low float8, high float8, unit bytea, system bigint", "ON CONFLICT DO NOTHING")
 )
+
+// into are the insertions by kind of parameter.
+var into = map[search.Kind]*insertion{
+	search.Token:     intoToken,
+	search.Reference: intoReference,
+	search.Date:      intoDate,
+	search.String:    intoString,
+	search.URI:       intoURI,
+	search.Number:    intoNumber,
+	search.Quantity:  intoNumber,
+}
 
 // insert adds a row. The values have the types int64, float64, string and []byte, as the columns
 // ask.

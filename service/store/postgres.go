@@ -61,7 +61,7 @@ func (e *postgresEngine) prepare(ctx context.Context, o Options) (err error) {
 		return fmt.Errorf("connect to the database: %w", err)
 	}
 	defer func() { err = errors.Join(err, c.Close(ctx)) }()
-	if err := suitable(ctx, c); err != nil {
+	if err := e.suitable(ctx, c); err != nil {
 		return err
 	}
 	tx, err := c.Begin(ctx)
@@ -82,13 +82,14 @@ func (e *postgresEngine) prepare(ctx context.Context, o Options) (err error) {
 }
 
 // suitable refuses a server that is too old, a database that is not in UTF-8 and one that
-// cannot be written to.
-func suitable(ctx context.Context, c *pgx.Conn) error {
+// cannot be written to. It warns of one that does not keep what it has acknowledged.
+func (e *postgresEngine) suitable(ctx context.Context, c *pgx.Conn) error {
 	var version int
 	var encoding string
-	var standby, readOnly bool
-	if err := c.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_setting('server_encoding'),
-		pg_is_in_recovery(), current_setting('default_transaction_read_only')::bool`).Scan(&version, &encoding, &standby, &readOnly); err != nil {
+	var standby, readOnly, syncs bool
+	if err := c.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), pg_is_in_recovery(),
+		current_setting('default_transaction_read_only')::bool, current_setting('fsync')::bool AND current_setting('full_page_writes')::bool`).
+		Scan(&version, &encoding, &standby, &readOnly, &syncs); err != nil {
 		return fmt.Errorf("ask the database for its version: %w", err)
 	}
 	switch {
@@ -100,6 +101,8 @@ func suitable(ctx context.Context, c *pgx.Conn) error {
 		return errors.New("the server is a standby, which cannot be written to; name its primary")
 	case readOnly:
 		return errors.New("the database is read-only (default_transaction_read_only); choose one that can be written to")
+	case !syncs:
+		e.log.WarnContext(ctx, "the database server loses data when its machine stops: fsync or full_page_writes is off")
 	}
 	return nil
 }

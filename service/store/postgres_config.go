@@ -81,9 +81,10 @@ var (
 		"tcp_keepalives_count":                "'3'",
 	}
 	writeSettings = with(readSettings, map[string]string{
-		"lock_timeout":       "'30s'",
-		"statement_timeout":  "'60s'",
-		"synchronous_commit": "replace(current_setting('synchronous_commit'), 'off', 'on')",
+		"idle_in_transaction_session_timeout": "'15s'",
+		"lock_timeout":                        "'30s'",
+		"statement_timeout":                   "'60s'",
+		"synchronous_commit":                  "replace(current_setting('synchronous_commit'), 'off', 'on')",
 	})
 )
 

@@ -106,7 +106,7 @@ func TestPostgresPlans(t *testing.T) {
 					if err != nil {
 						return err
 					}
-					text, args := p.page(1, 21)
+					text, args := pageOf(p, 1, 21)
 					check(t, explainPostgres(ctx, t, r, text, args), c.by, c.sorted)
 					return nil
 				}); err != nil {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -74,7 +75,7 @@ func TestReplicas(t *testing.T) {
 				var id string
 				if err := s[i%2].Write(t.Context(), func(ctx context.Context, tx *Tx) error {
 					made = false
-					page, err := tx.Search(ctx, &search.Query{Type: "Patient", Count: 2, Clauses: []search.Clause{clauseOf(patID, search.Value{System: "http://s", Value: "7"})}})
+					page, err := tx.Search(ctx, &search.Query{Type: "Patient", Count: 2, Clauses: []search.Clause{clauseOf(patID, search.Value{System: "http://s", Value: "7"})}}, nil)
 					if err != nil {
 						return err
 					}
@@ -250,6 +251,22 @@ func TestPostgresRefuses(t *testing.T) {
 				t.Errorf("the error says: %v", err)
 			}
 		})
+	}
+}
+
+func TestServersThatDoNotSyncAreNamed(t *testing.T) {
+	for setting, want := range map[string]bool{"fsync=on": false, "fsync=off": true, "full_page_writes=off": true} {
+		var log bytes.Buffer
+		s, err := Open(t.Context(), postgrestest.Start(t, setting).URL("postgres"), Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if got := strings.Contains(log.String(), "loses data"); got != want {
+			t.Errorf("%s: %s", setting, log.String())
+		}
 	}
 }
 

@@ -80,8 +80,32 @@ func (r *Reader) row(ctx context.Context, text string, args []any, dest ...any) 
 	return found, r.fail(ctx, err)
 }
 
+// rows calls each for every row, or until it says errEnough.
 func (r *Reader) rows(ctx context.Context, text string, args []any, each func(scan func(...any) error) error) error {
-	return r.fail(ctx, r.conn.rows(ctx, text, args, each))
+	err := r.conn.rows(ctx, text, args, each)
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return r.fail(ctx, err)
+}
+
+// errEnough ends the reading of rows without an error.
+var errEnough = errors.New("no more rows are needed")
+
+// PageBytes is how large the resources of a page of a search or a history are together, in
+// bytes, when no further one is added: a page may have fewer than was asked for
+// (https://hl7.org/fhir/R4/search.html#count). One resource it has at least.
+const PageBytes = 4 << 20
+
+// pageSize counts towards the end of a page.
+type pageSize struct{ count, bytes int }
+
+// full reports whether a page of at most count has all that it gets.
+func (p *pageSize) full(count int) bool { return p.count == count || p.bytes >= PageBytes }
+
+func (p *pageSize) add(r *fhir.Resource) {
+	p.count++
+	p.bytes += len(r.Body)
 }
 
 func (r *Reader) fail(ctx context.Context, err error) error {

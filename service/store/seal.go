@@ -18,7 +18,7 @@ func (s *Store) Seal(position, question string) string {
 
 // Unseal opens a cursor that Seal made for the same question, or gives BadRequest.
 func (s *Store) Unseal(cursor, question string) (string, error) {
-	const size = cursorBytes - 8
+	const size = sealBytes
 	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
 	if err != nil || len(b) < size || !hmac.Equal(b[:size], s.seal(b[size:], sealed(len(b)-size, question))) {
 		return "", fhir.Errorf(fhir.BadRequest, "value", "", "This page link was not made for this query; start again from the first page.")

@@ -39,10 +39,10 @@ func TestSeal(t *testing.T) {
 		refused(string(changed), question)
 	})
 	// Neither kind of cursor passes for the other.
-	if _, err := s.Unseal(s.sign(7, "q"), "q"); err == nil {
+	if _, err := s.Unseal(s.sign("q", 7), "q"); err == nil {
 		t.Error("a page cursor is taken for a sealed position")
 	}
-	if _, err := s.position(s.Seal("12345678", "q"), "q"); err == nil {
+	if _, err := s.positions(s.Seal("12345678", "q"), "q", 1); err == nil {
 		t.Error("a sealed position is taken for a page cursor")
 	}
 }

@@ -44,12 +44,6 @@ func openSQLite(ctx context.Context, path string, o Options) (engine, error) {
 	if err := migrate(ctx, writer, goose.DialectSQLite3, sqliteMigrations, "migrations/sqlite", o); err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}
-	if !o.Beside {
-		// A file has one owner, so what is staged in it is of a process that has ended.
-		if _, err := writer.ExecContext(ctx, `UPDATE horizon SET expires = 0`); err != nil {
-			return nil, errors.Join(err, writer.Close())
-		}
-	}
 	return &sqliteEngine{writer, sqliteDB(path, o, url.Values{"_pragma": {"query_only(1)"}})}, nil
 }
 
@@ -67,7 +61,8 @@ func (e *sqliteEngine) connect(ctx context.Context, writes bool) (session, error
 
 func (e *sqliteEngine) distant() bool { return false }
 
-func (e *sqliteEngine) readers() int { return 4 * runtime.NumCPU() }
+// readers is bounded since each has a cache of its own.
+func (e *sqliteEngine) readers() int { return min(4*runtime.GOMAXPROCS(0), 32) }
 
 // close closes the writer's pool last: it folds the write-ahead log into the file.
 func (e *sqliteEngine) close() error { return errors.Join(e.reader.Close(), e.writer.Close()) }

@@ -21,9 +21,9 @@ func (c *sqliteSession) begin(ctx context.Context) (*numbers, error) {
 	if !c.writes {
 		return nil, c.exec(ctx, "BEGIN")
 	}
-	err := c.exec(ctx, "BEGIN IMMEDIATE")
+	err := c.run(ctx, "BEGIN IMMEDIATE")
 	if err != nil && c.rollback(ctx) == nil { // one was left that could not be ended before
-		err = c.exec(ctx, "BEGIN IMMEDIATE")
+		err = c.run(ctx, "BEGIN IMMEDIATE")
 	}
 	if err != nil {
 		return nil, err
@@ -78,7 +78,25 @@ func (c *sqliteSession) prepare(ctx context.Context, text string) (*sql.Stmt, er
 	return s, err
 }
 
+// uncancelled is the context of one statement of a write. A context that can end costs the driver
+// a goroutine per statement; so a write that has the database looks between its statements
+// whether somebody still waits. None of them is long.
+func (c *sqliteSession) uncancelled(ctx context.Context) (context.Context, error) {
+	if !c.writes {
+		return ctx, nil
+	}
+	return context.WithoutCancel(ctx), ctx.Err()
+}
+
 func (c *sqliteSession) exec(ctx context.Context, text string, args ...any) error {
+	ctx, err := c.uncancelled(ctx)
+	if err != nil {
+		return err
+	}
+	return c.run(ctx, text, args...)
+}
+
+func (c *sqliteSession) run(ctx context.Context, text string, args ...any) error {
 	s, err := c.prepare(ctx, text)
 	if err != nil {
 		return err
@@ -92,6 +110,10 @@ func (c *sqliteSession) insert(ctx context.Context, into *insertion, values ...a
 }
 
 func (c *sqliteSession) rows(ctx context.Context, text string, args []any, each func(scan func(...any) error) error) error {
+	ctx, err := c.uncancelled(ctx)
+	if err != nil {
+		return err
+	}
 	s, err := c.prepare(ctx, text)
 	if err != nil {
 		return err

@@ -18,15 +18,15 @@ import (
 // that are handed out meanwhile, by a gap that is left for those. So the order of rids and
 // sequence numbers stays the order of commits. Searches and histories end at the horizon.
 //
-// A staging that is neither revealed nor dropped, because its process ended, is removed by
-// whoever opens the database next or wants to stage next, once its lease is over. The lease
-// decides when that happens, not whether it is safe: who lost a staging is told so at the next
-// step.
+// A process stages while it holds a lease (see Lease). What is staged and neither revealed nor
+// dropped, because its process died, is removed by whoever stages next, or by Housekeep, once
+// the lease is over. Who has lost a staging is told so at the next step.
 type Staging struct {
 	store  *Store
-	owner  int64 // what horizon.staging is while this staging is not lost
-	next   int64 // the number of the next resource
-	staged bool  // whether there is any
+	lease  *Lease
+	stop   context.CancelFunc // of what renews the lease
+	next   int64              // the number of the next resource
+	staged bool               // whether there is any
 }
 
 // New is a resource whose id was never used, to be stored as version 1.
@@ -38,19 +38,15 @@ type New struct {
 	Rows   []search.Row
 }
 
-// ErrLost says that a staging was taken for dead and removed by another process. Nothing of
-// it is stored.
-var ErrLost = errors.New("the staged resources were removed by another process")
-
 const (
 	// nowhere is the horizon when nothing is staged.
 	nowhere = math.MaxInt64
 	// gap is how many numbers a staging leaves to the writes that are made meanwhile.
 	gap = 1 << 24
-	// lease is how long a staging lives without a step.
-	lease = 30 * time.Second
-	// patience is the time between two questions whether the staging before has ended.
+	// patience is the time between two looks whether the staging before has ended.
 	patience = 20 * time.Millisecond
+	// stagingLease is the name of the lease of those who stage.
+	stagingLease = "staging"
 	// stepLimit bounds one step: so many rows, or KiB of content, that other writes wait a
 	// few milliseconds.
 	stepLimit = 128
@@ -59,96 +55,74 @@ const (
 // Stage begins a staging. It waits until no other is under way; the error is Unavailable if
 // ctx ends before.
 func (s *Store) Stage(ctx context.Context) (*Staging, error) {
+	var w watch
 	for {
-		g, wait, err := s.claim(ctx)
-		switch {
-		case err != nil:
-			return nil, err
-		case g == nil:
-			if err := pause(ctx, min(wait, patience)); err != nil {
-				return nil, err
-			}
-		case g.next > 0:
-			return g, nil
-		default: // it is what another left
-			if err := g.Drop(ctx); err != nil {
-				return nil, err
-			}
-		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return gaveUp(ctx)
-	}
-}
-
-// claim gives a new staging; or one without a next number, taken over from an owner who is
-// dead; or none, and how long the owner's lease still runs.
-func (s *Store) claim(ctx context.Context) (g *Staging, wait time.Duration, err error) {
-	err = s.Write(ctx, func(ctx context.Context, tx *Tx) error {
-		g = nil
-		now := s.now()
-		h, err := tx.horizon(ctx)
+		l, err := s.look(ctx, stagingLease, &w)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if h.begins != nowhere {
-			if wait = fromMicros(h.expires).Sub(now); wait > 0 {
-				return nil
-			}
-			g = &Staging{store: s, owner: h.owner + 1}
-			return tx.setHorizon(ctx, horizon{h.begins, g.owner, now.Add(lease).UnixMicro()})
+		if l != nil {
+			return s.begin(ctx, l)
 		}
-		first := max(tx.next.rid, tx.next.seq) + gap
-		g = &Staging{store: s, owner: h.owner + 1, next: first}
-		return tx.setHorizon(ctx, horizon{first, g.owner, now.Add(lease).UnixMicro()})
-	})
-	if err != nil {
-		g = nil
+		if err := pause(ctx, patience); err != nil {
+			return nil, err
+		}
 	}
-	return g, wait, err
 }
 
-// horizon is the row of that table.
-type horizon struct{ begins, owner, expires int64 }
+// begin removes what others have left, and marks where the staging begins.
+func (s *Store) begin(ctx context.Context, l *Lease) (*Staging, error) {
+	g, err := s.staging(l)
+	if err != nil {
+		return nil, err
+	}
+	err = g.clear(ctx)
+	if err == nil {
+		first := new(int64) // the write's own, which may run longer than its caller waits
+		err = l.Write(ctx, func(ctx context.Context, tx *Tx) error {
+			*first = max(tx.next.rid, tx.next.seq) + gap
+			return tx.setHorizon(ctx, *first)
+		})
+		if err == nil {
+			g.next = *first
+			return g, nil
+		}
+	}
+	g.Discard()
+	return nil, err
+}
+
+// staging keeps the lease from now on.
+func (s *Store) staging(l *Lease) (*Staging, error) {
+	ctx, stop := context.WithCancel(s.life)
+	if !s.inBackground(func() {
+		defer stop()
+		l.keep(ctx, func() {}) // each step finds out for itself
+	}) {
+		stop()
+		return nil, errClosed()
+	}
+	return &Staging{store: s, lease: l, stop: stop}, nil
+}
 
 // beforeHorizon is the condition that a rid or a sequence number is one that can be seen.
 const beforeHorizon = " < (SELECT begins FROM horizon)"
 
-func (r *Reader) horizon(ctx context.Context) (h horizon, err error) {
-	_, err = r.row(ctx, `SELECT begins, staging, expires FROM horizon`, nil, &h.begins, &h.owner, &h.expires)
-	return h, err
+func (r *Reader) horizon(ctx context.Context) (begins int64, err error) {
+	_, err = r.row(ctx, `SELECT begins FROM horizon`, nil, &begins)
+	return begins, err
 }
 
-func (tx *Tx) setHorizon(ctx context.Context, h horizon) error {
-	tx.next.end = h.begins
-	return tx.exec(ctx, `UPDATE horizon SET begins = $1, staging = $2, expires = $3`, h.begins, h.owner, h.expires)
-}
-
-// hold makes sure that the staging is not lost.
-func (g *Staging) hold(ctx context.Context, tx *Tx) (horizon, error) {
-	h, err := tx.horizon(ctx)
-	if err == nil && (h.owner != g.owner || h.begins == nowhere) {
-		err = ErrLost
+// setHorizon moves the horizon. The other columns are read by processes that run an older program
+// and know no leases: it shall wait as long as something is staged, and give up what it has staged
+// itself.
+func (tx *Tx) setHorizon(ctx context.Context, begins int64) error {
+	tx.next.end = begins
+	expires := int64(math.MaxInt64)
+	if begins == nowhere {
+		expires = 0
 	}
-	return h, err
-}
-
-// renew is hold, and a new lease.
-func (g *Staging) renew(ctx context.Context, tx *Tx) (horizon, error) {
-	h, err := g.hold(ctx, tx)
-	if err != nil {
-		return h, err
-	}
-	h.expires = g.store.now().Add(lease).UnixMicro()
-	return h, tx.setHorizon(ctx, h)
+	return tx.exec(ctx, `UPDATE horizon SET begins = $1, staging = staging + 1, expires = $2`, begins, expires)
 }
 
 // Add stages resources, a few milliseconds' worth per write, and returns them as they will be
@@ -164,10 +138,7 @@ func (g *Staging) Add(ctx context.Context, at time.Time, news []New) ([]*fhir.Re
 	}
 	for first := 0; first < len(news); {
 		end := stepEnd(news, out, first)
-		if err := g.store.Write(ctx, func(ctx context.Context, tx *Tx) error {
-			if _, err := g.renew(ctx, tx); err != nil {
-				return err
-			}
+		if err := g.lease.Write(ctx, func(ctx context.Context, tx *Tx) error {
 			for i := first; i < end; i++ {
 				if err := tx.stage(ctx, g.next+int64(i-first), out[i], &news[i]); err != nil {
 					return err
@@ -215,11 +186,10 @@ func (tx *Tx) stage(ctx context.Context, number int64, res *fhir.Resource, n *Ne
 // Reveal brings in all that g has staged, as part of this write: reads that follow in it see
 // them. The error is Conflict if one of the ids is in use by now, or ErrLost.
 func (tx *Tx) Reveal(ctx context.Context, g *Staging) error {
-	h, err := g.hold(ctx, tx)
-	if err != nil {
+	if err := tx.hold(ctx, g.lease); err != nil {
 		return err
 	}
-	if err := tx.setHorizon(ctx, horizon{nowhere, h.owner, 0}); err != nil || !g.staged {
+	if err := errors.Join(tx.setHorizon(ctx, nowhere), tx.handOver(ctx, g.lease)); err != nil || !g.staged {
 		return err
 	}
 	if err := tx.exec(ctx, `INSERT INTO resource (rid, type, id, version, updated, deleted, seq)

@@ -11,7 +11,11 @@ import (
 // BenchmarkStage stores 10,000 observations of 1.2 KB with 5 index rows ahead, and reveals
 // them: how long that write takes is how long others wait.
 func BenchmarkStage(b *testing.B) {
-	s := freshSQLite(b)()
+	benchEngines(b, benchmarkStage)
+}
+
+func benchmarkStage(b *testing.B, fresh func(testing.TB) func() *Store) {
+	s := fresh(b)()
 	d := draft(b, "Observation", `,"note":[{"text":"`+strings.Repeat("x", 1100)+`"}]`)
 	var adding, revealing time.Duration
 	round := 0

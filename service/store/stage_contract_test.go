@@ -178,7 +178,7 @@ func stagedAppearsAtOnce(t *testing.T, open func() *Store) {
 				default:
 				}
 				if err := s.View(t.Context(), func(ctx context.Context, r *Reader) error {
-					all, err := r.Search(ctx, &search.Query{Type: "Observation", Total: true})
+					all, err := r.Search(ctx, &search.Query{Type: "Observation", Total: true}, nil)
 					if err != nil {
 						return err
 					}
@@ -186,7 +186,7 @@ func stagedAppearsAtOnce(t *testing.T, open func() *Store) {
 						"token": clauseOf(obsCode, search.Value{AnySystem: true, Value: "72514-3"}),
 						"chain": {Param: obsPatient, Chain: []search.Chain{{Type: "Patient", Clause: clauseOf(param("Patient", "_id", search.ID), search.Value{Value: "there"}, search.Value{Value: "staged"})}}},
 					} {
-						page, err := r.Search(ctx, &search.Query{Type: "Observation", Clauses: []search.Clause{clause}, Total: true, Count: 1000})
+						page, err := r.Search(ctx, &search.Query{Type: "Observation", Clauses: []search.Clause{clause}, Total: true, Count: 1000}, nil)
 						if err != nil {
 							return err
 						}
@@ -493,9 +493,39 @@ func oneStaging(t *testing.T, open func() *Store) {
 func expire(t testing.TB, s *Store) {
 	t.Helper()
 	if err := s.Write(t.Context(), func(ctx context.Context, tx *Tx) error {
-		return tx.exec(ctx, `UPDATE horizon SET expires = 0`)
+		return tx.setLease(ctx, stagingLease, leaseRow{})
 	}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// housekeep runs a housekeeper until nothing is staged.
+func housekeep(t testing.TB, s *Store) {
+	t.Helper()
+	ctx, end := context.WithCancel(t.Context())
+	var ended sync.WaitGroup
+	ended.Go(func() { s.Housekeep(ctx) })
+	defer ended.Wait()
+	defer end()
+	eventually(t, "nothing is staged", func() bool {
+		begins := int64(0)
+		if err := s.View(t.Context(), func(ctx context.Context, r *Reader) (err error) {
+			begins, err = r.horizon(ctx)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return begins == nowhere
+	})
+}
+
+// eventually waits until is holds.
+func eventually(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("after a minute it is still not so that %s", what)
+		}
 	}
 }
 
@@ -532,7 +562,7 @@ func leftoversAreRemoved(t *testing.T, open func() *Store) {
 	if got := ids(t, s, "Patient") + ids(t, s, "Observation"); got != "there" {
 		t.Errorf("found %q", got)
 	}
-	s.clearing.Wait()
+	housekeep(t, s)
 	if after := dump(t, s); !slices.Equal(before, after) {
 		t.Errorf("before: %v\nafter: %v", before, after)
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"aftercare/fhir"
 	"aftercare/fhir/search"
@@ -52,13 +53,13 @@ func TestKillWhileStaging(t *testing.T) {
 		if steps < 3+5*round {
 			t.Fatalf("the child made %d steps only", steps)
 		}
-		s := openTest(t, path, Options{})
+		s := openTest(t, path, Options{beat: 50 * time.Millisecond})
 		found := len(strings.Fields(ids(t, s, "Basic", clauseOf(basicCode, search.Value{AnySystem: true, Value: "staged"}))))
 		if found%killedRound != 0 || found < revealed*killedRound {
 			t.Errorf("%d are found, %d rounds of %d were acknowledged", found, revealed, killedRound)
 		}
 		revealed = found / killedRound // the last may have been revealed and not acknowledged
-		s.clearing.Wait()
+		housekeep(t, s)
 		checkWhole(t, s)
 		put(t, s, "Patient", fmt.Sprint("p", round))
 		if err := s.Close(); err != nil {

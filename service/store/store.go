@@ -24,6 +24,7 @@ type Store struct {
 	engine    engine
 	symbols   symbols
 	cursorKey []byte
+	effort    effort
 
 	// queue holds the writes that wait for the committer. gate guards its closing.
 	queue     chan *write
@@ -31,9 +32,12 @@ type Store struct {
 	closing   bool
 	committed chan struct{} // closed when the committer has ended
 
-	// clearing removes what an earlier process left staged; stopClearing ends it.
-	clearing     sync.WaitGroup
-	stopClearing context.CancelFunc
+	// beat is the time between two beats of a lease.
+	beat time.Duration
+	// background is what goes on beside the calls; it ends when life does, at the latest.
+	background sync.WaitGroup
+	life       context.Context
+	endLife    context.CancelFunc
 
 	// idle holds the connections that nobody reads with.
 	idle   chan *conn
@@ -46,14 +50,12 @@ type Options struct {
 	Logger *slog.Logger
 	// Now is time.Now if nil. It is asked only for the search prefix ap.
 	Now func() time.Time
-	// Beside tells that another process may be serving the database. Then opening it leaves alone
-	// what that one has staged, and does not wait for its turn to write.
-	Beside bool
 	// TracerProvider and MeterProvider are OpenTelemetry's global ones if nil.
 	TracerProvider trace.TracerProvider
 	MeterProvider  metric.MeterProvider
 
-	maxPages int // of the database file, for the test of a full disk
+	maxPages int           // of the database file, for the test of a full disk
+	beat     time.Duration // of leases, for tests that wait for one to end
 }
 
 // groupLimit is the most writes that share a commit, queueLimit the most that wait before
@@ -78,6 +80,9 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.beat == 0 {
+		o.beat = defaultBeat
+	}
 	db, err := openEngine(ctx, url, o)
 	if err != nil {
 		return nil, err
@@ -85,9 +90,10 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	s := &Store{
 		log: o.Logger, now: o.Now, engine: db,
 		queue: make(chan *write, queueLimit), committed: make(chan struct{}),
-		idle: make(chan *conn, db.readers()), closed: make(chan struct{}),
+		idle: make(chan *conn, db.readers()), closed: make(chan struct{}), beat: o.beat,
+		effort: usualEffort,
 	}
-	if err := s.start(ctx, !o.Beside); err != nil {
+	if err := s.start(ctx); err != nil {
 		return nil, errors.Join(err, db.close())
 	}
 	return s, nil
@@ -104,7 +110,7 @@ func openEngine(ctx context.Context, url string, o Options) (engine, error) {
 	}
 }
 
-func (s *Store) start(ctx context.Context, owner bool) error {
+func (s *Store) start(ctx context.Context) error {
 	session, err := s.engine.connect(ctx, true)
 	if err != nil {
 		return fmt.Errorf("connect to the database: %w", err)
@@ -116,20 +122,24 @@ func (s *Store) start(ctx context.Context, owner bool) error {
 	if err := s.symbols.load(ctx, c); err != nil {
 		return errors.Join(err, c.close(ctx))
 	}
-	left, err := (&Reader{store: s, conn: c}).horizon(ctx)
-	if err != nil {
-		return errors.Join(err, c.close(ctx))
-	}
 	for range cap(s.idle) {
 		s.idle <- &conn{}
 	}
 	go s.commitAll(c)
-	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	s.stopClearing = stop
-	if owner && left.begins != nowhere {
-		s.clearing.Go(func() { s.dropLeftovers(background) })
-	}
+	s.life, s.endLife = context.WithCancel(context.WithoutCancel(ctx))
 	return nil
+}
+
+// inBackground runs do beside all else; Close waits for it. It does nothing, and returns false,
+// once Close was called.
+func (s *Store) inBackground(do func()) bool {
+	s.gate.RLock()
+	defer s.gate.RUnlock()
+	if s.life.Err() != nil {
+		return false
+	}
+	s.background.Go(do)
+	return true
 }
 
 // loadCursorKey makes the key at the first start. It is no secret of a patient: it only keeps
@@ -158,8 +168,10 @@ func loadCursorKey(ctx context.Context, c *conn) ([]byte, error) {
 // Close refuses new work, waits for the writes in the queue and the views that run, and
 // closes the database. A second call does nothing.
 func (s *Store) Close() error {
-	s.stopClearing()
-	s.clearing.Wait()
+	s.gate.Lock()
+	s.endLife()
+	s.gate.Unlock()
+	s.background.Wait() // with the store still open: it may have something to hand over
 	s.gate.Lock()
 	if s.closing {
 		s.gate.Unlock()

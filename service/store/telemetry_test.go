@@ -32,7 +32,7 @@ func spans(t *testing.T, url string) {
 			if _, err := tx.Put(ctx, d, "secret", t0, "PUT", rows); err != nil {
 				return err
 			}
-			_, err := tx.Search(ctx, &search.Query{Type: "Patient", Clauses: []search.Clause{clauseOf(patName, search.Value{Value: "secret"})}, Count: 1})
+			_, err := tx.Search(ctx, &search.Query{Type: "Patient", Clauses: []search.Clause{clauseOf(patName, search.Value{Value: "secret"})}, Count: 1}, nil)
 			return err
 		}); err != nil {
 			t.Fatal(err)
@@ -70,11 +70,14 @@ func spans(t *testing.T, url string) {
 // FuzzCursor checks that only what was signed is a position.
 func FuzzCursor(f *testing.F) {
 	s := &Store{cursorKey: []byte("key")}
-	f.Add(s.sign(7, "q"), "q")
+	f.Add(s.sign("q", 7), "q")
+	f.Add(s.sign("q", 7, 9), "q")
 	f.Add("", "")
 	f.Fuzz(func(t *testing.T, cursor, question string) {
-		if at, err := s.position(cursor, question); err == nil && s.sign(at, question) != cursor {
-			t.Errorf("%q is accepted as %d", cursor, at)
+		for n := 1; n <= 2; n++ {
+			if at, err := s.positions(cursor, question, n); err == nil && s.sign(question, at...) != cursor {
+				t.Errorf("%q is accepted as %d", cursor, at)
+			}
 		}
 	})
 }

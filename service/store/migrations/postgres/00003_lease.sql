@@ -1,0 +1,9 @@
+-- +goose Up
+
+-- What one process at a time may do, and which one does. A holder that is alive makes the beat
+-- another one again and again; no clock is written down, for those of two machines differ.
+CREATE TABLE lease (
+  name   TEXT   PRIMARY KEY,
+  holder BIGINT NOT NULL, -- drawn at random each time that somebody takes it, 0 for nobody
+  beat   BIGINT NOT NULL  -- counts up
+);
