@@ -3,7 +3,9 @@ package service
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,7 +25,15 @@ const base = "http://127.0.0.1:8080/fhir"
 // newDatabase makes an empty database of the engine that the tests run on now.
 var newDatabase = func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "aftercare.db") }
 
-func TestMain(m *testing.M) { os.Exit(postgrestest.RunTwice(m, &newDatabase)) }
+// TestMain runs all tests on both engines. Properties are checked on 25 random cases on each, which
+// differ from run to run; -rapid.checks gives another number.
+func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(slog.DiscardHandler))
+	if err := flag.Set("rapid.checks", "25"); err != nil { // the command line comes later
+		panic(err)
+	}
+	os.Exit(postgrestest.RunTwice(m, &newDatabase))
+}
 
 // open starts a Service on a new database. Ids count up and time stands still unless the
 // test changes the options.

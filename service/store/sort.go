@@ -178,13 +178,20 @@ func (p *plan) order(t string, first int) string {
 
 // behind is the condition that the place in the columns of the table t comes after another one.
 func (p *plan) behind(s *statement, t string, after *place) string {
-	cond := t + "rid > " + s.arg(after.rid)
-	for i := len(p.keys) - 1; i >= 0; i-- {
+	cond, last := "", len(p.keys)-1
+	for i := range p.keys {
+		if !p.keys[i].known && after.keys[i] != nil { // what has no value is behind
+			cond, last = always, i-1
+			break
+		}
+	}
+	if cond == "" {
+		cond = t + "rid > " + s.arg(after.rid)
+	}
+	for i := last; i >= 0; i-- {
 		k, column := &p.keys[i], t+keyColumn(i)
 		switch {
-		case !k.known && after.keys[i] == nil:
-		case !k.known: // what has no value is behind
-			cond = always
+		case !k.known:
 		case after.keys[i] == nil:
 			cond = "(" + column + " IS NULL AND " + cond + ")"
 		default:
