@@ -75,7 +75,7 @@ func withService(t testing.TB, database string, do func(s *service.Service)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, db, err := open(t.Context(), cfg, cfg.BaseURLAt(nil), store.Options{Logger: slog.New(slog.DiscardHandler)})
+	s, db, err := open(t.Context(), cfg, cfg.BaseURLAt(nil), true, store.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

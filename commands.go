@@ -78,6 +78,22 @@ func (p *program) commands() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  p.run(p.migrate),
 	}
+	var all bool
+	reindex := &cobra.Command{
+		Use:   "reindex [TYPE...]",
+		Short: "index what is stored for new search parameters, or all of it again, with progress",
+		Long:  reindexHelp,
+		Args: func(_ *cobra.Command, args []string) error {
+			if all && len(args) > 0 {
+				return errors.New("give either types or --all")
+			}
+			return nil
+		},
+		RunE: p.run(func(ctx context.Context, cfg config.Config, args []string) error {
+			return p.reindex(ctx, cfg, args, all)
+		}),
+	}
+	reindex.Flags().BoolVar(&all, "all", false, "index all types again")
 	var live bool
 	check := &cobra.Command{
 		Use:   "check",
@@ -97,7 +113,7 @@ func (p *program) commands() *cobra.Command {
 			return err
 		},
 	}
-	root.AddCommand(serve, demo, load, export, migrate, check, version)
+	root.AddCommand(serve, demo, load, export, migrate, reindex, check, version)
 	return root
 }
 

@@ -48,12 +48,15 @@ func (p *program) load(ctx context.Context, cfg config.Config, files []string) (
 		return p.restore(ctx, cfg, file)
 	}
 	limitMemory(cfg, p.environ)
-	svc, db, err := open(ctx, cfg, cfg.BaseURLAt(nil), store.Options{Logger: p.logger(cfg)})
+	svc, db, err := open(ctx, cfg, cfg.BaseURLAt(nil), true, store.Options{Logger: p.logger(cfg)})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 
+	if err := buildIndex(ctx, svc, db, p.stderr); err != nil { // conditions need it
+		return err
+	}
 	l := &loader{service: svc, report: p.stderr, maxBody: cfg.MaxBody, maxBundle: cfg.MaxBundle}
 	for i, file := range files {
 		before := l.tally

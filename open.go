@@ -16,7 +16,10 @@ import (
 
 // open opens the database and makes the service on it. The caller closes the store once
 // the service is no longer used.
-func open(ctx context.Context, cfg config.Config, base string, o store.Options) (*service.Service, *store.Store, error) {
+//
+// sameIndex refuses a database that is indexed for other search parameters or settings, beside
+// whose service this process is to work.
+func open(ctx context.Context, cfg config.Config, base string, sameIndex bool, o store.Options) (*service.Service, *store.Store, error) {
 	known, err := loadDefinitions(cfg)
 	if err != nil {
 		return nil, nil, err
@@ -27,7 +30,7 @@ func open(ctx context.Context, cfg config.Config, base string, o store.Options) 
 	}
 	s, err := service.New(ctx, service.Options{
 		Store: db, Definitions: known, BaseURL: base, Zone: cfg.Zone, References: cfg.References,
-		Logger: o.Logger, Software: versionName(), MaxResource: cfg.MaxBody,
+		Logger: o.Logger, Software: versionName(), MaxResource: cfg.MaxBody, SameIndex: sameIndex,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, db.Close())
@@ -35,7 +38,7 @@ func open(ctx context.Context, cfg config.Config, base string, o store.Options) 
 	return s, db, nil
 }
 
-// loadDefinitions reads the built-in definitions and the site's own.
+// loadDefinitions reads the built-in definitions and those of the hospital.
 func loadDefinitions(cfg config.Config) ([]*fhir.Node, error) {
 	sources := []fs.FS{definitions.Files()}
 	if cfg.Definitions != "" {

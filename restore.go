@@ -15,6 +15,7 @@ import (
 	"aftercare/config"
 	"aftercare/fhir"
 	"aftercare/fhir/search"
+	"aftercare/service"
 	"aftercare/service/store"
 )
 
@@ -56,15 +57,18 @@ func (p *program) restore(ctx context.Context, cfg config.Config, folder string)
 	if err != nil {
 		return err
 	}
-	registry, err := search.NewRegistry(known...)
+	registry, err := service.Registry(known)
 	if err != nil {
-		return fmt.Errorf("search parameters: %w", err)
+		return err
 	}
 	db, err := openStore(ctx, cfg, store.Options{Logger: p.logger(cfg)})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := db.Declare(ctx, registry.Fingerprints(cfg.Zone, cfg.BaseURLAt(nil)), false); err != nil {
+		return err
+	}
 
 	lines := &archiveLines{folder: folder, parts: m.Parts}
 	defer lines.close()

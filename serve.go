@@ -52,14 +52,17 @@ func (p *program) serve(ctx context.Context, cfg config.Config, started func(ctx
 	}
 	defer func() { err = errors.Join(err, stopTelemetry(tele)) }()
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("telemetry", "error", err) }))
-	svc, db, err := open(ctx, cfg, base, store.Options{
+	svc, db, err := open(ctx, cfg, base, false, store.Options{
 		Logger: log, TracerProvider: tele.tracer, MeterProvider: tele.meter,
 	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	defer startWorkers(db)()
+	defer startWorkers(svc, db)()
+	if err := awaitIndex(ctx, db, log); err != nil {
+		return err
+	}
 	handler, err := api.New(api.Options{
 		Service: svc, BaseURL: base, Logger: log, MaxBody: cfg.MaxBody, MaxBundle: cfg.MaxBundle, Memory: limitMemory(cfg, p.environ), CORSOrigins: cfg.CORSOrigins,
 		TracerProvider: tele.tracer, MeterProvider: tele.meter, Metrics: tele.metrics,
@@ -92,13 +95,34 @@ func (p *program) serve(ctx context.Context, cfg config.Config, started func(ctx
 
 // startWorkers runs what goes on beside requests, each on one of all replicas, and returns what
 // ends it.
-func startWorkers(db *store.Store) (end func()) {
+func startWorkers(svc *service.Service, db *store.Store) (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var workers sync.WaitGroup
 	workers.Go(func() { db.Housekeep(ctx) })
+	workers.Go(func() { svc.KeepIndexed(ctx) })
 	return func() {
 		cancel()
 		workers.Wait()
+	}
+}
+
+// indexTimeout is how long a start waits for the index to be built. A larger database is served
+// meanwhile.
+const indexTimeout = 2 * time.Second
+
+// awaitIndex waits for the index for a while, so that a small database has no query refused.
+func awaitIndex(ctx context.Context, db *store.Store, log *slog.Logger) error {
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		b, err := db.Backlog(ctx)
+		switch {
+		case ctx.Err() != nil, err == nil && b.Parameters == 0:
+			return nil
+		case err != nil && !errors.Is(err, store.ErrOutdated):
+			return fmt.Errorf("AFTERCARE_DATABASE: %w", err)
+		case err != nil, time.Since(began) > indexTimeout:
+			log.WarnContext(ctx, "search parameters are being indexed in the background", "parameters", b.Parameters)
+			return nil
+		}
 	}
 }
 

@@ -2,10 +2,12 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
 	"aftercare/fhir"
+	"aftercare/service"
 
 	"github.com/gin-gonic/gin"
 )
@@ -20,7 +22,11 @@ const readyTimeout = 2 * time.Second
 func (a *api) ready(g *gin.Context) {
 	ctx, cancel := context.WithTimeout(g.Request.Context(), readyTimeout)
 	defer cancel()
-	if err := a.service.Ready(ctx); err != nil {
+	switch err := a.service.Ready(ctx); {
+	case errors.Is(err, service.ErrOutdated): // it does not get ready again, and says why
+		a.fail(g, err)
+		return
+	case err != nil:
 		a.fail(g, fhir.Errorf(fhir.Unavailable, "transient", "", "The service is not ready.").Because(err))
 		return
 	}

@@ -56,13 +56,17 @@ func (s *Service) parse(typ string, pairs []search.Pair, lenient bool) (*search.
 	})
 }
 
-// rows are what a version of a resource is found by.
+// rows are what a stored version of a resource is found by.
 func (s *Service) rows(r *fhir.Resource) ([]search.Row, error) {
 	n, err := fhir.Parse(r.Body)
 	if err != nil {
 		return nil, err
 	}
-	return s.registry.Extract(n, s.zone, s.baseURL)
+	return s.registry.ExtractStored(n, s.zone, s.baseURL, func(p *search.Parameter) {
+		if _, told := s.unindexed.LoadOrStore(p.Key(), true); !told {
+			s.log.Warn("this search parameter cannot index all that is stored, and does not find what it cannot index", "parameter", p.Key())
+		}
+	})
 }
 
 func (s *Service) searchset(ctx context.Context, r *store.Reader, q *search.Query, part subset.Subset, issues []fhir.Issue) ([]byte, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"aftercare/fhir"
@@ -38,6 +39,10 @@ type Options struct {
 	MaxResource int64
 	// Software is the version shown in the CapabilityStatement.
 	Software string
+	// SameIndex refuses a database that is indexed for other search parameters, another zone or
+	// another base URL, beside whose service this one is to work. Without it this service takes
+	// the database over.
+	SameIndex bool
 }
 
 // Service answers FHIR interactions. It is safe for concurrent use.
@@ -65,6 +70,8 @@ type Service struct {
 	started   time.Time
 	// ofCases are the search parameters that tie what derivations read to its patient.
 	ofCases []*search.Parameter
+	// unindexed are the search parameters, by key, that could not index a stored resource.
+	unindexed sync.Map
 	// provided are the resources that the definitions put into the store, by "Type/id";
 	// callers cannot change them.
 	provided map[string]bool
@@ -126,8 +133,8 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	s.checkTypes = o.References != "off"
 	s.started = s.now()
 	var err error
-	if s.registry, err = search.NewRegistry(o.Definitions...); err != nil {
-		return nil, fmt.Errorf("search parameters: %w", err)
+	if s.registry, err = Registry(o.Definitions); err != nil {
+		return nil, err
 	}
 	if s.validator, err = validate.New(validate.WithReferenceTypes(s.checkTypes)); err != nil {
 		return nil, fmt.Errorf("validation tables: %w", err)
@@ -139,11 +146,18 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		return nil, fmt.Errorf("protocols: %w", err)
 	}
 	s.ofCases = s.caseParameters()
+	if err := s.store.Declare(ctx, s.registry.Fingerprints(s.zone, s.baseURL), !o.SameIndex); err != nil {
+		return nil, err
+	}
 	if err := s.provide(ctx, o.Definitions); err != nil {
 		return nil, fmt.Errorf("definitions: %w", err)
 	}
 	return s, nil
 }
+
+// ErrOutdated is in the errors of a service whose database another one has taken over, with other
+// search parameters or settings. It is of no use any more.
+var ErrOutdated = store.ErrOutdated
 
 // Ready reports whether the service can answer: nil, or why not.
 func (s *Service) Ready(ctx context.Context) error { return s.store.Ping(ctx) }

@@ -33,6 +33,19 @@ type extraction struct {
 // The error is an *fhir.Error of kind Unprocessable that names the element, where a value
 // cannot be of the type that its parameter needs, such as a date that does not exist.
 func (r *Registry) Extract(n *fhir.Node, zone *time.Location, base string) ([]Row, error) {
+	return r.extract(n, zone, base, func(p *Parameter, err error) error {
+		return fhir.Errorf(fhir.Unprocessable, "value", p.Expression, "The search parameter %s cannot index this element: %s", p.Code, err)
+	})
+}
+
+// ExtractStored is Extract for a resource that was stored when other parameters were known. One
+// that cannot index it gives no rows, and is called refused.
+func (r *Registry) ExtractStored(n *fhir.Node, zone *time.Location, base string, refused func(*Parameter)) ([]Row, error) {
+	return r.extract(n, zone, base, func(p *Parameter, _ error) error { refused(p); return nil })
+}
+
+// extract calls refuse for a parameter that cannot index the resource, and leaves out its rows.
+func (r *Registry) extract(n *fhir.Node, zone *time.Location, base string, refuse func(*Parameter, error) error) ([]Row, error) {
 	typ := n.Str("resourceType")
 	t := r.types[typ]
 	if t == nil {
@@ -47,10 +60,13 @@ func (r *Registry) Extract(n *fhir.Node, zone *time.Location, base string) ([]Ro
 		} else {
 			err = x.each(e, e.paths, value{n, typ}, e.index)
 		}
-		if err != nil {
-			return nil, fhir.Errorf(fhir.Unprocessable, "value", e.param.Expression,
-				"The search parameter %s cannot index this element: %s", e.param.Code, err)
+		if err == nil {
+			continue
 		}
+		if err := refuse(e.param, err); err != nil {
+			return nil, err
+		}
+		x.rows = x.rows[:x.first]
 	}
 	return slices.Clip(x.rows), nil
 }

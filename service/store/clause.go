@@ -83,7 +83,7 @@ func (r *Reader) clause(ctx context.Context, c search.Clause, at depth, count *i
 	var err error
 	switch {
 	case c.Has != nil:
-		out.param, out.known, err = r.symbol(ctx, c.Has.Param.Key())
+		out.param, out.known, err = r.param(ctx, c.Has.Param.Type, c.Has.Param.Code)
 		if err == nil {
 			out.paramType, err = r.symbolOrNone(ctx, c.Has.Param.Type)
 		}
@@ -101,7 +101,7 @@ func (r *Reader) clause(ctx context.Context, c search.Clause, at depth, count *i
 		}
 		return out, nil
 	}
-	if out.param, out.known, err = r.symbol(ctx, c.Param.Key()); err != nil {
+	if out.param, out.known, err = r.param(ctx, c.Param.Type, c.Param.Code); err != nil {
 		return nil, err
 	}
 	if out.paramType, err = r.symbolOrNone(ctx, c.Param.Type); err != nil {

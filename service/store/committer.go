@@ -24,8 +24,8 @@ type Tx struct {
 
 // numbers are the last row id and the last sequence number in use. The transaction holds the
 // only right to write, so it counts on from what it finds, but not up to the horizon, where
-// what is staged begins.
-type numbers struct{ rid, seq, end int64 }
+// what is staged begins. generation is that of the index.
+type numbers struct{ rid, seq, end, generation int64 }
 
 // step takes the next sequence number. There are never more rids than those.
 func (n *numbers) step() error {
@@ -40,6 +40,7 @@ func (n *numbers) step() error {
 type write struct {
 	ctx   context.Context // of its turn, once it has one, with the values of the caller's
 	fn    func(context.Context, *Tx) error
+	any   bool         // whether it may run in any generation of the index
 	state atomic.Int32 // one of those below
 	turn  *turn        // once it has left the queue
 	done  chan struct{}
@@ -66,6 +67,8 @@ const lastWait = time.Second
 // Several calls share one commit, yet none sees the failure of another. If the commit fails,
 // the error is Unavailable.
 //
+// The error is ErrOutdated if another process has other search parameters by now (see Declare).
+//
 // If ctx ends, work that has begun gets a second more to be finished. After that the error is
 // Unavailable and nothing is stored; or, where the commit is under way by then and the database
 // does not answer, the error is Unavailable with the code "incomplete", and says that nobody knows.
@@ -74,7 +77,11 @@ const lastWait = time.Second
 // effect must be on tx, and on what nobody reads after an error. Its context has the values of ctx
 // (the trace among them) but not its deadline.
 func (s *Store) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
-	w := &write{ctx: context.WithoutCancel(ctx), fn: fn, done: make(chan struct{})}
+	return s.write(ctx, &write{fn: fn})
+}
+
+func (s *Store) write(ctx context.Context, w *write) error {
+	w.ctx, w.done = context.WithoutCancel(ctx), make(chan struct{})
 	if err := s.enqueue(ctx, w); err != nil {
 		return err
 	}
@@ -372,6 +379,10 @@ func (s *Store) try(c *conn, group []*write, savepoints bool) error {
 // runOne runs one write. The error returned means that the transaction is lost; w.err is the
 // write's own.
 func (s *Store) runOne(c *conn, w *write, next *numbers, savepoint bool) error {
+	index := s.index.Load()
+	if w.err = s.outdated(index, next.generation); w.err != nil && !w.any {
+		return nil // it has done nothing
+	}
 	if savepoint {
 		if err := c.savepoint(w.ctx); err != nil {
 			return s.unstored(w.ctx, err)
@@ -379,7 +390,7 @@ func (s *Store) runOne(c *conn, w *write, next *numbers, savepoint bool) error {
 	}
 	before, numbersBefore := c.changes, *next
 	w.fresh = map[string]int64{}
-	w.err = call(w, &Tx{Reader: Reader{store: s, conn: c}, fresh: w.fresh, next: next})
+	w.err = call(w, &Tx{Reader: Reader{store: s, conn: c, index: index, generation: next.generation, writes: true}, fresh: w.fresh, next: next})
 	broken := c.broken
 	if w.err == nil {
 		w.err = broken

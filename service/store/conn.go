@@ -35,6 +35,8 @@ type session interface {
 	insert(ctx context.Context, into *insertion, values ...any) error
 	// rows runs a query and calls each for every row. each runs no other statement.
 	rows(ctx context.Context, text string, args []any, each func(scan func(...any) error) error) error
+	// later is rows, now or with the next call of rows: for what has to be known after that one.
+	later(ctx context.Context, text string, each func(scan func(...any) error) error) error
 	// savepoint marks a place; undo goes back to it, also after an error, and release forgets it.
 	savepoint(ctx context.Context) error
 	undo(ctx context.Context) error
@@ -46,8 +48,8 @@ type session interface {
 	close(ctx context.Context) error
 }
 
-// lastNumbers is the query that finds the numbers: rid, seq and end.
-const lastNumbers = `SELECT (SELECT coalesce(max(rid), 0) FROM resource), (SELECT coalesce(max(seq), 0) FROM version WHERE seq` + beforeHorizon + `), (SELECT begins FROM horizon)`
+// lastNumbers is the query that finds the numbers: rid, seq, end and generation.
+const lastNumbers = `SELECT (SELECT coalesce(max(rid), 0) FROM resource), (SELECT coalesce(max(seq), 0) FROM version WHERE seq` + beforeHorizon + `), (SELECT begins FROM horizon), (SELECT generation FROM indexing)`
 
 // conn is a connection as the store uses it. One goroutine uses it at a time. The zero value is
 // a connection that is not open yet.

@@ -18,6 +18,9 @@ import (
 //
 // The error is BadRequest if there are more than limit.
 func (r *Reader) Include(ctx context.Context, matches []*fhir.Resource, includes []search.Include, limit int) ([]*fhir.Resource, error) {
+	if err := r.expectIndex(ctx); err != nil {
+		return nil, err
+	}
 	in := &inclusion{Reader: r, seen: map[string]bool{}, limit: limit, most: limit + len(matches)}
 	for _, m := range matches {
 		in.seen[m.Ref()] = true
@@ -36,7 +39,7 @@ func (r *Reader) Include(ctx context.Context, matches []*fhir.Resource, includes
 		found = in.fresh
 		in.all = append(in.all, found...)
 	}
-	return in.all, nil
+	return in.all, r.currentIndex(ctx)
 }
 
 // includeStep is how many resources one statement follows from, and how many it reads.
@@ -55,7 +58,7 @@ func (in *inclusion) follow(ctx context.Context, include *search.Include, from [
 	var params []int64
 	canonical := map[string][]int64{} // symbols of the parameters, by the types whose URL they may have
 	for _, p := range include.Params {
-		symbol, known, err := in.symbol(ctx, p.Key())
+		symbol, known, err := in.param(ctx, p.Type, p.Code)
 		if err != nil {
 			return err
 		}
@@ -125,7 +128,7 @@ func (in *inclusion) references(ctx context.Context, include *search.Include, ty
 		if include.Reverse && target != typ {
 			continue
 		}
-		url, known, err := in.symbol(ctx, target+".url")
+		url, known, err := in.param(ctx, target, "url")
 		if err != nil {
 			return err
 		}

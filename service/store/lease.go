@@ -147,7 +147,12 @@ func (l *Lease) keep(ctx context.Context, doubt func()) {
 func (l *Lease) release(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseTrust*l.store.beat)
 	defer cancel()
-	err := l.Write(ctx, func(ctx context.Context, tx *Tx) error { return tx.handOver(ctx, l) })
+	err := l.store.write(ctx, &write{any: true, fn: func(ctx context.Context, tx *Tx) error {
+		if err := tx.hold(ctx, l); err != nil {
+			return err
+		}
+		return tx.handOver(ctx, l)
+	}})
 	if errors.Is(err, ErrLost) {
 		return nil
 	}

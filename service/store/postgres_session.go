@@ -33,6 +33,7 @@ type query struct {
 	args []any
 	into *insertion
 	rows [][]any
+	each func(scan func(...any) error) error // for the rows of a query
 }
 
 // statement is the text to send, and its arguments.
@@ -99,7 +100,7 @@ func (s *postgresSession) begin(ctx context.Context) (*numbers, error) {
 	s.queue = append(s.queue, query{text: beginWrite}, query{text: "SELECT pg_advisory_xact_lock($1)", args: []any{writeLock}})
 	n := &numbers{}
 	err := s.rows(ctx, lastNumbers+", pg_current_xact_id()::text", nil, func(scan func(...any) error) error {
-		return scan(&n.rid, &n.seq, &n.end, &s.xid)
+		return scan(&n.rid, &n.seq, &n.end, &n.generation, &s.xid)
 	})
 	return n, err
 }
@@ -152,6 +153,11 @@ func (s *postgresSession) flush(ctx context.Context) error { return s.send(ctx, 
 
 func (s *postgresSession) rows(ctx context.Context, text string, args []any, each func(scan func(...any) error) error) error {
 	return s.send(ctx, &query{text: text, args: args}, each)
+}
+
+func (s *postgresSession) later(_ context.Context, text string, each func(scan func(...any) error) error) error {
+	s.queue = append(s.queue, query{text: text, each: each})
+	return nil
 }
 
 func (s *postgresSession) savepoint(ctx context.Context) error { return s.now(ctx, "SAVEPOINT one") }
@@ -309,7 +315,7 @@ func (s *postgresSession) sendOnce(ctx context.Context, last *query, each func(s
 		}
 	}()
 	for i := range s.queue {
-		if _, err := results.Exec(); err != nil {
+		if err := s.queue[i].result(results); err != nil {
 			return i, err
 		}
 	}
@@ -321,6 +327,19 @@ func (s *postgresSession) sendOnce(ctx context.Context, last *query, each func(s
 		return len(s.queue), err
 	}
 	return len(s.queue), read(rows, each)
+}
+
+// result reads the answer to a statement of the queue.
+func (q *query) result(results pgx.BatchResults) error {
+	if q.each == nil {
+		_, err := results.Exec()
+		return err
+	}
+	rows, err := results.Query()
+	if err != nil {
+		return err
+	}
+	return read(rows, q.each)
 }
 
 func read(rows pgx.Rows, each func(scan func(...any) error) error) error {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -13,6 +14,11 @@ import (
 type Reader struct {
 	store *Store
 	conn  *conn
+	// index is what was known of the index before this state was, and generation the one that it
+	// has in this state, or unasked.
+	index      *indexState
+	generation int64
+	writes     bool // whether it is that of a Tx
 }
 
 // View runs fn on one state of the database: what others write meanwhile is not seen. fn's
@@ -23,7 +29,7 @@ func (s *Store) View(ctx context.Context, fn func(ctx context.Context, r *Reader
 		return err
 	}
 	defer s.giveBack(ctx, c)
-	r := &Reader{store: s, conn: c}
+	r := &Reader{store: s, conn: c, index: s.index.Load(), generation: unasked}
 	if _, err := c.begin(ctx); err != nil {
 		return r.fail(ctx, err)
 	}
@@ -166,6 +172,9 @@ func (r *Reader) Known(ctx context.Context, typ, id string) (bool, error) {
 // Named reports whether a resource that exists refers to typ/id under one of the parameters,
 // which are of kind Reference.
 func (r *Reader) Named(ctx context.Context, params []*search.Parameter, typ, id string) (bool, error) {
+	if err := r.expectIndex(ctx); err != nil {
+		return false, err
+	}
 	s := &statement{}
 	symbol, err := r.symbolOrNone(ctx, typ)
 	if err != nil {
@@ -173,14 +182,17 @@ func (r *Reader) Named(ctx context.Context, params []*search.Parameter, typ, id 
 	}
 	where := "x.target = " + s.arg(key(id)) + " AND x.type = " + s.arg(symbol) + " AND x.param IN (0"
 	for _, p := range params {
-		param, err := r.symbolOrNone(ctx, p.Key())
+		param, known, err := r.param(ctx, p.Type, p.Code)
 		if err != nil {
 			return false, err
 		}
-		where += ", " + s.arg(param)
+		if known {
+			where += ", " + s.arg(param)
+		}
 	}
 	var rid int64
-	return r.row(ctx, "SELECT x.rid FROM index_reference x WHERE "+where+") AND +x.rid"+beforeHorizon+" LIMIT 1", s.args, &rid)
+	found, err := r.row(ctx, "SELECT x.rid FROM index_reference x WHERE "+where+") AND +x.rid"+beforeHorizon+" LIMIT 1", s.args, &rid)
+	return found, cmp.Or(err, r.currentIndex(ctx))
 }
 
 // Version returns one version of a resource (https://hl7.org/fhir/R4/http.html#vread); Deleted

@@ -30,7 +30,7 @@ type Page struct {
 //
 // The error is BadRequest for a cursor that this query did not give, and for a clause or a sort
 // that cannot be answered; Gone for the cursor of a sorted search of which too much has changed
-// since.
+// since; Unavailable as long as a parameter that it needs is not indexed (see Declare).
 func (r *Reader) Search(ctx context.Context, q *search.Query, rows Rows) (Page, error) {
 	page := Page{Total: -1}
 	if q.Count < 0 {
@@ -40,6 +40,21 @@ func (r *Reader) Search(ctx context.Context, q *search.Query, rows Rows) (Page, 
 	if err != nil {
 		return page, err
 	}
+	if err := r.expectIndex(ctx); err != nil {
+		return page, err
+	}
+	page, err = r.search(ctx, q, cursor, rows)
+	if err == nil {
+		err = r.currentIndex(ctx)
+	}
+	if err != nil {
+		return Page{Total: -1}, err
+	}
+	return page, nil
+}
+
+func (r *Reader) search(ctx context.Context, q *search.Query, cursor position, rows Rows) (Page, error) {
+	page := Page{Total: -1}
 	plans, err := r.plans(ctx, q)
 	if err != nil {
 		return page, err

@@ -37,7 +37,7 @@ func (r *Reader) sortKeys(ctx context.Context, q *search.Query) ([]sortKey, erro
 			return nil, fhir.Errorf(fhir.BadRequest, "not-supported", "http._sort", "The parameter %s cannot be sorted by.", k.Param.Code)
 		default:
 			var err error
-			if out.param, out.known, err = r.symbol(ctx, k.Param.Key()); err != nil {
+			if out.param, out.known, err = r.param(ctx, k.Param.Type, k.Param.Code); err != nil {
 				return nil, err
 			}
 		}

@@ -29,7 +29,7 @@ func (c *sqliteSession) begin(ctx context.Context) (*numbers, error) {
 		return nil, err
 	}
 	n := &numbers{}
-	err = c.rows(ctx, lastNumbers, nil, func(scan func(...any) error) error { return scan(&n.rid, &n.seq, &n.end) })
+	err = c.rows(ctx, lastNumbers, nil, func(scan func(...any) error) error { return scan(&n.rid, &n.seq, &n.end, &n.generation) })
 	return n, err
 }
 
@@ -107,6 +107,10 @@ func (c *sqliteSession) run(ctx context.Context, text string, args ...any) error
 
 func (c *sqliteSession) insert(ctx context.Context, into *insertion, values ...any) error {
 	return c.exec(ctx, into.one, values...)
+}
+
+func (c *sqliteSession) later(ctx context.Context, text string, each func(scan func(...any) error) error) error {
+	return c.rows(ctx, text, nil, each)
 }
 
 func (c *sqliteSession) rows(ctx context.Context, text string, args []any, each func(scan func(...any) error) error) error {

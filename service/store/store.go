@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"aftercare/fhir"
@@ -25,6 +26,9 @@ type Store struct {
 	symbols   symbols
 	cursorKey []byte
 	effort    effort
+	// index is what is known of the index, nil before Declare.
+	index   atomic.Pointer[indexState]
+	metrics indexMetrics
 
 	// queue holds the writes that wait for the committer. gate guards its closing.
 	queue     chan *write
@@ -93,8 +97,11 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 		idle: make(chan *conn, db.readers()), closed: make(chan struct{}), beat: o.beat,
 		effort: usualEffort,
 	}
-	if err := s.start(ctx); err != nil {
+	if s.metrics, err = newIndexMetrics(s, o); err != nil {
 		return nil, errors.Join(err, db.close())
+	}
+	if err := s.start(ctx); err != nil {
+		return nil, errors.Join(err, s.metrics.stop(), db.close())
 	}
 	return s, nil
 }
@@ -187,7 +194,7 @@ func (s *Store) Close() error {
 	for range cap(s.idle) {
 		errs = append(errs, (<-s.idle).close(context.Background()))
 	}
-	return errors.Join(append(errs, s.engine.close())...)
+	return errors.Join(append(errs, s.metrics.stop(), s.engine.close())...)
 }
 
 // Ping asks the committer for a turn and reads once from the database. It fails while either

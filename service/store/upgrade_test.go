@@ -131,7 +131,10 @@ func upgrade(t *testing.T, engine, file string) {
 		t.Errorf("the tables have version %d, %v", has, err)
 	}
 
-	s := openURL(t, url, Options{})
+	s := openURL(t, url, Options{beat: quick})
+	checkWhole(t, s)
+	declare(t, s, registry(t), zone(t), dumpBase) // as a service does when it starts
+	built(t, s, registry(t), zone(t), dumpBase)
 	checkWhole(t, s)
 	searchesFind(t, s, kept)
 	indexIsAsRebuilt(t, s)
@@ -397,8 +400,8 @@ func indexRows(t *testing.T, ctx context.Context, tx *Tx) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}
 	for table, columns := range map[string][]string{
-		"index_token": {"value", "system"}, "index_reference": {"target", "type"}, "index_date": {"low", "high"},
-		"index_string": {"value"}, "index_uri": {"value"}, "index_number": {"low", "high", "unit", "system"},
+		"index_token": {"part", "value", "system"}, "index_reference": {"part", "target", "type"}, "index_date": {"part", "low", "high"},
+		"index_string": {"part", "value", "exact"}, "index_uri": {"part", "value"}, "index_number": {"part", "low", "high", "unit", "system"},
 	} {
 		n := len(found)
 		if err := tx.rows(ctx, "SELECT x.rid, s.text, x."+strings.Join(columns, ", x.")+" FROM "+table+" x JOIN symbol s ON s.id = x.param", nil, func(scan func(...any) error) error {
