@@ -664,7 +664,7 @@ func TestLoadNoticesAnotherWriter(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		registry, err := search.NewRegistry()
+		registry, err := service.Registry(nil)
 		if err != nil {
 			t.Fatal(err)
 		}

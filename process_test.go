@@ -125,18 +125,21 @@ func TestStartedTogether(t *testing.T) {
 		if strings.HasPrefix(database, "AFTERCARE_DATABASE=sqlite:") {
 			services = 1
 		}
+		const same = "AFTERCARE_BASE_URL=http://aftercare.example/fhir" // which replicas have
 		type one struct {
 			process *exec.Cmd
 			*started
+			address string
 		}
 		var serving, migrating []one
 		for i := range 8 {
 			if i < services {
-				process, p := spawn(t, "serve", database)
-				serving = append(serving, one{process, p})
+				address := freeAddress(t)
+				process, p := spawn(t, "serve", database, same, "AFTERCARE_LISTEN="+address)
+				serving = append(serving, one{process, p, address})
 			} else {
 				process, p := spawn(t, "migrate", database)
-				migrating = append(migrating, one{process, p})
+				migrating = append(migrating, one{process, p, ""})
 			}
 		}
 		for _, m := range migrating {
@@ -145,7 +148,8 @@ func TestStartedTogether(t *testing.T) {
 			}
 		}
 		for _, s := range serving {
-			base := s.base(t)
+			s.base(t)
+			base := "http://" + s.address + "/fhir"
 			if status, body := get(t, base+"/PlanDefinition/osseointegration-aftercare/_history"); status != http.StatusOK || !strings.Contains(body, `"total":1,`) {
 				t.Errorf("the history of a definition: %d %.200s", status, body)
 			}

@@ -10,8 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"aftercare/definitions"
 	"aftercare/fhir"
 	"aftercare/fhir/search"
+	"aftercare/service"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // drivers
 	_ "modernc.org/sqlite"
@@ -83,7 +85,11 @@ func checkTables(t testing.TB, url string) {
 // them with those that are stored.
 func checkIndex(t testing.TB, db *sql.DB) {
 	t.Helper()
-	registry, err := search.NewRegistry()
+	known, err := definitions.Load(definitions.Files())
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry, err := service.Registry(known)
 	if err != nil {
 		t.Fatal(err)
 	}

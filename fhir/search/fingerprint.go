@@ -14,8 +14,8 @@ var versions = map[Kind]int{Token: 1, Reference: 1, Date: 1, String: 1, URI: 1, 
 // Fingerprints gives, by resource type and by Parameter.Code, a hash of all that the rows of a
 // parameter rest on besides the resource: its definition, the version of its kind, and of zone and
 // base (see Extract) what it heeds. Facets and the components of composites have their own;
-// parameters without rows, such as _id, have none. Two are equal if the rows of every resource
-// are.
+// parameters without rows, such as _id, have none. While one stays the same, so do the rows of
+// every resource.
 func (r *Registry) Fingerprints(zone *time.Location, base string) map[string]map[string]string {
 	site := site{zone.String(), base}
 	out := map[string]map[string]string{}
