@@ -4,7 +4,9 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -31,6 +33,8 @@ var wrong = map[string]string{
 		ON b.rid = a.rid AND b.version = a.version + 1 WHERE b.updated <= a.updated OR b.seq <= a.seq`,
 	"rows that are staged":                `SELECT count(*) FROM staged`,
 	"horizons that do not lie at the end": `SELECT count(*) FROM horizon WHERE begins <> 9223372036854775807`,
+	"parameters that are not indexed":     `SELECT count(*) FROM indexed WHERE state <> 1`,
+	"types that are not indexed":          `SELECT count(*) FROM reindexing`,
 }
 
 // indexes are the queries for the rows of each index: rid, parameter, value and what else there
@@ -59,8 +63,8 @@ func openTables(t testing.TB, url string) *sql.DB {
 	return db
 }
 
-// checkTables looks at a database that nobody writes to.
-func checkTables(t testing.TB, url string) {
+// checkTables looks at a database that nobody writes to. folders have definitions of its service.
+func checkTables(t testing.TB, url string, folders ...string) {
 	t.Helper()
 	db := openTables(t, url)
 	for what, text := range wrong {
@@ -78,14 +82,18 @@ func checkTables(t testing.TB, url string) {
 			t.Errorf("integrity: %s, %v", verdict, err)
 		}
 	}
-	checkIndex(t, db)
+	checkIndex(t, db, folders...)
 }
 
 // checkIndex takes the index rows of every current resource out of its content again, and compares
 // them with those that are stored.
-func checkIndex(t testing.TB, db *sql.DB) {
+func checkIndex(t testing.TB, db *sql.DB, folders ...string) {
 	t.Helper()
-	known, err := definitions.Load(definitions.Files())
+	sources := []fs.FS{definitions.Files()}
+	for _, folder := range folders {
+		sources = append(sources, os.DirFS(folder))
+	}
+	known, err := definitions.Load(sources...)
 	if err != nil {
 		t.Fatal(err)
 	}
