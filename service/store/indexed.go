@@ -14,11 +14,12 @@ import (
 // and the database keeps those that its rows were made with. A set of fingerprints is a generation.
 //
 // A process declares its own at its start. Where they are others, it begins a generation. From
-// then on no process of an earlier one writes, for its resources would lack rows, or searches. What
-// is new or different is built in the background (KeepIndexed), and cannot be asked for until then.
+// then on no process of an earlier one writes, for its resources would lack rows, and it searches
+// by what has not changed alone. What is new or different is built in the background (KeepIndexed),
+// and cannot be asked for until then.
 
 // ErrOutdated says that another process has declared other search parameters, or other settings
-// that the index rests on. Nothing is written or searched until this one is started again.
+// that the index rests on. This one has to be started again.
 var ErrOutdated = errors.New("the index is of another generation")
 
 // errOtherIndex is what Declare says where it may not begin a generation.
@@ -26,7 +27,8 @@ var errOtherIndex = errors.New("the database is indexed for other search paramet
 
 // indexState is what a process knows of the index. It is never changed.
 type indexState struct {
-	generation int64
+	generation   int64
+	fingerprints map[string]map[string]string // by type and code
 	// pending are the parameters, by type and code, that lacked rows. A process learns later
 	// than it happens that one is built, never earlier.
 	pending map[[2]string]bool
@@ -67,7 +69,7 @@ func (s *Store) Declare(ctx context.Context, fingerprints map[string]map[string]
 			}
 		}
 		pending, err := tx.pending(ctx)
-		declared = &indexState{generation, pending}
+		declared = &indexState{generation, fingerprints, pending}
 		return err
 	}}); err != nil {
 		return err
@@ -243,7 +245,7 @@ func (r *Reader) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	now := &indexState{r.index.generation, pending}
+	now := &indexState{r.index.generation, r.index.fingerprints, pending}
 	if !r.writes { // what a write sees may not get stored
 		r.store.index.CompareAndSwap(r.index, now)
 	}
@@ -253,7 +255,11 @@ func (r *Reader) refresh(ctx context.Context) error {
 
 // param is symbol for a parameter. The error is Unavailable if it lacks rows.
 func (r *Reader) param(ctx context.Context, typ, code string) (id int64, found bool, err error) {
-	if name := [2]string{typ, code}; r.index != nil && r.index.pending[name] {
+	name := [2]string{typ, code}
+	if r.index != nil {
+		r.used = append(r.used, name)
+	}
+	if r.index != nil && r.index.pending[name] {
 		if err := r.refresh(ctx); err != nil {
 			return 0, false, err
 		}
@@ -265,7 +271,7 @@ func (r *Reader) param(ctx context.Context, typ, code string) (id int64, found b
 }
 
 // expectIndex asks for the generation of the index, without waiting for it. currentIndex tells at
-// the end whether it is that of this process: in another one its parameters may mean other rows.
+// the end whether the parameters that were used mean the rows that this process knows.
 func (r *Reader) expectIndex(ctx context.Context) error {
 	if r.index == nil || r.generation != unasked {
 		return nil
@@ -276,6 +282,30 @@ func (r *Reader) expectIndex(ctx context.Context) error {
 func (r *Reader) scanGeneration(scan func(...any) error) error { return scan(&r.generation) }
 
 func (r *Reader) currentIndex(ctx context.Context) error {
+	outdated := r.sameGeneration(ctx)
+	if !errors.Is(outdated, ErrOutdated) {
+		return outdated
+	}
+	for _, name := range r.used {
+		print, declared := r.index.fingerprints[name[0]][name[1]]
+		if !declared {
+			continue // it has no rows, as _id
+		}
+		var now []byte
+		var state int64
+		found, err := r.row(ctx, `SELECT fingerprint, state FROM indexed WHERE type = $1 AND code = $2`, []any{[]byte(name[0]), []byte(name[1])}, &now, &state)
+		if err != nil {
+			return err
+		}
+		if !found || string(now) != print || state == stateMissing {
+			return outdated
+		}
+	}
+	return nil
+}
+
+// sameGeneration is ErrOutdated if the index is not of the generation of this process.
+func (r *Reader) sameGeneration(ctx context.Context) error {
 	if r.index == nil {
 		return nil
 	}

@@ -379,10 +379,10 @@ func TestEmptyDatabaseHasNothingToBuild(t *testing.T) {
 	})
 }
 
-// Who knows another generation neither writes nor searches; what is read by its id is there.
+// Who knows an earlier generation does not write. It reads, and searches by what has not changed.
 func TestOutdatedProcessIsRefused(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
-		before, after := siteWith(t), siteWith(t, "Observation body-site token Observation.bodySite")
+		before, after := siteWith(t), siteWith(t, "Observation body-site token Observation.bodySite").in(time.FixedZone("far", -5*3600))
 		old := openURL(t, url, Options{beat: calm})
 		before.declare(t, old)
 		samples(t, before, old)
@@ -415,7 +415,7 @@ func TestOutdatedProcessIsRefused(t *testing.T) {
 			"a reveal":  old.Write(t.Context(), func(ctx context.Context, tx *Tx) error { return tx.Reveal(ctx, staging) }),
 			"a request": old.Reindex(t.Context()),
 			"a view": old.View(t.Context(), func(ctx context.Context, r *Reader) error {
-				_, err := r.Named(ctx, []*search.Parameter{obsPatient}, "Patient", "p")
+				_, err := r.Search(ctx, &search.Query{Type: "Patient", Sort: []search.SortKey{{Param: param("Patient", "birthdate", search.Date)}}, Count: 1}, nil)
 				return err
 			}),
 		} {
@@ -423,8 +423,14 @@ func TestOutdatedProcessIsRefused(t *testing.T) {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
-		before.want(t, old, "Patient?family=oberg", "outdated")
-		before.want(t, old, "Patient?_id=p", "outdated")
+		for query, want := range map[string]string{
+			"Patient?family=oberg": "Patient/p", "Patient?_id=p": "Patient/p", "Observation?patient.family=oberg": "Observation/q",
+			"Patient?_has:Observation:patient:code:text=other": "Patient/p", "Patient?_revinclude=Observation:subject": "Patient/p Observation/q",
+			"Patient?birthdate=1970-01-31": "outdated", "Patient?_sort=birthdate": "outdated", "Observation?patient.birthdate=1970": "outdated",
+			"Patient?_has:Observation:patient:date=2026": "outdated", "Observation?date:missing=true": "outdated",
+		} {
+			before.want(t, old, query, want)
+		}
 		if _, err := get(t, old, "Patient", "p"); err != nil {
 			t.Errorf("a read: %v", err)
 		}
@@ -432,6 +438,8 @@ func TestOutdatedProcessIsRefused(t *testing.T) {
 		after.mustPut(t, young, "w", `{"resourceType":"Patient","id":"w"}`)
 		after.build(t, young)
 		after.want(t, young, "Observation?body-site:text=knee", "Observation/q")
+		before.want(t, old, "Patient?birthdate=1970-01-31", "outdated") // although it is built
+		before.want(t, old, "Patient?family=oberg", "Patient/p")
 		staging.Discard()
 
 		// Back again.

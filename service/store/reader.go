@@ -18,7 +18,8 @@ type Reader struct {
 	// has in this state, or unasked.
 	index      *indexState
 	generation int64
-	writes     bool // whether it is that of a Tx
+	writes     bool        // whether it is that of a Tx
+	used       [][2]string // the parameters that were asked by, by type and code
 }
 
 // View runs fn on one state of the database: what others write meanwhile is not seen. fn's

@@ -71,7 +71,7 @@ func (b *Backlog) any() bool { return len(b.Types) > 0 || b.Leftovers }
 // another generation of the index since this one declared its own.
 func (s *Store) Backlog(ctx context.Context) (b Backlog, err error) {
 	err = s.View(ctx, func(ctx context.Context, r *Reader) error {
-		if err := r.currentIndex(ctx); err != nil {
+		if err := r.sameGeneration(ctx); err != nil {
 			return err
 		}
 		if r.index != nil && len(r.index.pending) > 0 {
@@ -137,7 +137,7 @@ type typeBuild struct {
 // next is the type to go on with, nil if there is none.
 func (b *builder) next(ctx context.Context) (t *typeBuild, err error) {
 	err = b.store.View(ctx, func(ctx context.Context, r *Reader) error {
-		if err := r.currentIndex(ctx); err != nil {
+		if err := r.sameGeneration(ctx); err != nil {
 			return err
 		}
 		t = &typeBuild{codes: map[string]bool{}, whole: true}

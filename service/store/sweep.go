@@ -10,7 +10,7 @@ func (b *builder) sweep(ctx context.Context) error {
 	swept := false
 	var left []leftover
 	if err := b.store.View(ctx, func(ctx context.Context, r *Reader) error {
-		if err := r.currentIndex(ctx); err != nil {
+		if err := r.sameGeneration(ctx); err != nil {
 			return err
 		}
 		if _, err := r.row(ctx, `SELECT swept = generation FROM indexing`, nil, &swept); err != nil || swept {
