@@ -69,6 +69,9 @@ func (a *api) offered(url string) []string {
 		if id, instance := values["id"]; instance && !fhir.ValidID(id) {
 			return nil
 		}
+		if inside, compartment := values["inside"]; compartment && !service.HasCompartment(served.Name, inside) {
+			return nil
+		}
 		if o := operationAt(d.path); o != nil && served.Name != "" && !o.OfferedFor(served.Name) {
 			return nil
 		}

@@ -88,7 +88,7 @@ func (a *api) open(c *call, takes []string) error {
 	return acceptable(c.Request.Header, c.parameters)
 }
 
-// isSearchForm tells POST /:type/_search, which reads, from the POSTs that write.
+// isSearchForm tells POST /:type/_search and the like, which read, from the POSTs that write.
 func (c *call) isSearchForm() bool { return strings.HasSuffix(c.FullPath(), "/_search") }
 
 func (c *call) writes() bool { return writes(c.Request.Method, c.FullPath()) }
@@ -112,6 +112,12 @@ func (c *call) checkAddress() error {
 	case c.writes() && served.ReadOnly:
 		return fhir.Errorf(fhir.NotAllowed, "not-supported", "",
 			"%s resources are written by the service alone; they can be read and searched.", c.typ)
+	}
+	if inside, compartment := c.Params.Get("inside"); compartment && !service.HasCompartment(c.typ, inside) {
+		if namesOperation(c.Context) {
+			return errNoOperation
+		}
+		return errNoAddress
 	}
 	if _, instance := c.Params.Get("id"); !instance || fhir.ValidID(c.id) {
 		return nil

@@ -187,13 +187,13 @@ func TestEveryRouteTakesFormatAndPretty(t *testing.T) {
 			continue
 		}
 		t.Run(r.Method+" "+r.Path, func(t *testing.T) {
-			path := strings.NewReplacer(":type", "Patient", ":id", "p1", ":version", "1").Replace(r.Path)
+			path := strings.NewReplacer(":type", "Patient", ":id", "p1", ":version", "1", ":inside", "Observation").Replace(r.Path)
 			var body string
 			var headers []string
 			switch {
 			case strings.HasSuffix(path, "_search"):
 				body, headers = "_id=p1", []string{"Content-Type", formType}
-			case r.Path == "/fhir" || r.Path == "/fhir/":
+			case (r.Path == "/fhir" || r.Path == "/fhir/") && r.Method == http.MethodPost:
 				body = `{"resourceType":"Bundle","type":"batch"}`
 			case r.Method == http.MethodPost, r.Method == http.MethodPut:
 				body = withID("p1")

@@ -30,8 +30,11 @@ func (a *api) routes() *gin.Engine {
 	}
 
 	get("/metadata", a.handle(a.metadata, "mode"))
-	fhir.POST("", a.handle(a.process))
-	fhir.POST("/", a.handle(a.process))
+	for _, base := range []string{"", "/"} {
+		get(base, a.handle(a.search, anyParameter))
+		fhir.POST(base, a.handle(a.process))
+	}
+	fhir.POST("/_search", a.handle(a.search, anyParameter))
 	get("/_history", a.handle(a.history, anyParameter))
 
 	get("/:type", a.handle(a.search, anyParameter))
@@ -48,6 +51,9 @@ func (a *api) routes() *gin.Engine {
 	fhir.DELETE("/:type/:id", a.handle(a.delete))
 	get("/:type/:id/_history", a.handle(a.history, anyParameter))
 	get("/:type/:id/_history/:version", a.handle(a.vread, "_summary", "_elements"))
+
+	get("/:type/:id/:inside", a.handle(a.search, anyParameter))
+	fhir.POST("/:type/:id/:inside/_search", a.handle(a.search, anyParameter))
 
 	a.operationRoutes(fhir)
 

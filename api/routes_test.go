@@ -31,6 +31,14 @@ func TestAddresses(t *testing.T) {
 		{"search of a read-only type", "GET", "/fhir/AuditEvent", 200, ""},
 		{"search by form without a form", "POST", "/fhir/Patient/_search", 200, ""},
 		{"search by form of a read-only type", "POST", "/fhir/AuditEvent/_search", 200, ""},
+		{"search of the system", "GET", "/fhir?_type=Patient", 200, ""},
+		{"search of the system with a slash", "GET", "/fhir/?_type=Patient", 200, ""},
+		{"search of the system by form", "POST", "/fhir/_search", 200, ""},
+		{"search of a compartment", "GET", "/fhir/Patient/p1/Observation", 200, ""},
+		{"search of all of a compartment", "GET", "/fhir/Patient/p1/*", 200, ""},
+		{"search of all of a compartment, escaped", "GET", "/fhir/Patient/p1/%2A", 200, ""},
+		{"search of a compartment by form", "POST", "/fhir/Patient/p1/*/_search", 200, ""},
+		{"search of a compartment of a read-only type", "POST", "/fhir/Patient/p1/AuditEvent/_search", 200, ""},
 		{"health", "GET", "/healthz", 200, ""},
 		{"ready", "GET", "/readyz", 200, ""},
 		{"metrics", "GET", "/metrics", 200, ""},
@@ -57,8 +65,17 @@ func TestAddresses(t *testing.T) {
 		{"outside of the base", "GET", "/", 404, "not-found"},
 		{"the base's parent", "GET", "/favicon.ico", 404, "not-found"},
 
+		{"compartment of nobody", "GET", "/fhir/Patient/nobody/Observation", 404, "not-found"},
+		{"compartment of another type", "GET", "/fhir/Observation/p1/Patient", 404, "not-found"},
+		{"compartment without the type", "GET", "/fhir/Patient/p1/Practitioner", 404, "not-found"},
+		{"compartment with a type in lower case", "GET", "/fhir/Patient/p1/observation", 404, "not-found"},
+		{"compartment under an id that cannot be", "GET", "/fhir/Patient/a_b/Observation", 404, "not-found"},
+		{"type that is not served, of the system", "GET", "/fhir?_type=Prescription", 400, "value"},
+
 		{"_search by GET", "GET", "/fhir/Patient/_search", 405, "not-supported"},
-		{"GET of the base", "GET", "/fhir", 405, "not-supported"},
+		{"PUT to the base", "PUT", "/fhir", 405, "not-supported"},
+		{"_search of the system by GET", "GET", "/fhir/_search", 405, "not-supported"},
+		{"_search of a compartment by GET", "GET", "/fhir/Patient/p1/Observation/_search", 405, "not-supported"},
 		{"POST to an instance", "POST", "/fhir/Patient/p1", 405, "not-supported"},
 		{"method that HTTP lacks", "BREW", "/fhir/Patient/p1", 405, "not-supported"},
 		{"TRACE", "TRACE", "/fhir/Patient/p1", 405, "not-supported"},
@@ -99,9 +116,10 @@ func TestAllowNamesWhatIsOffered(t *testing.T) {
 	s := start(t, setup{})
 	const reading, writing = "GET, HEAD, OPTIONS", "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"
 	for path, allow := range map[string]string{
-		"": "OPTIONS, POST", "/": "OPTIONS, POST", "/metadata": reading, "/_history": reading,
+		"": "GET, HEAD, OPTIONS, POST", "/": "GET, HEAD, OPTIONS, POST", "/_search": "OPTIONS, POST", "/metadata": reading, "/_history": reading,
 		"/Patient": "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT", "/Patient/p1": writing, "/Patient/_search": "OPTIONS, POST",
 		"/Patient/_history": reading, "/Patient/p1/_history": reading, "/Patient/p1/_history/1": reading,
+		"/Patient/p1/Goal": reading, "/Patient/p1/*": reading, "/Patient/p1/*/_search": "OPTIONS, POST",
 		"/AuditEvent": reading, "/AuditEvent/1": reading, "/AuditEvent/_search": "OPTIONS, POST",
 		"/$meta": "GET, HEAD, OPTIONS, POST", "/Patient/p1/$meta": "GET, HEAD, OPTIONS, POST", "/AuditEvent/1/$meta": "GET, HEAD, OPTIONS, POST",
 		"/Patient/p1/$meta-add": "OPTIONS, POST", "/Patient/p1/$everything": "GET, HEAD, OPTIONS, POST", "/AuditEvent/1/$meta-add": "OPTIONS",
@@ -124,7 +142,7 @@ func TestAllowNamesWhatIsOffered(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range []string{"/Prescription", "/Prescription/1", "/Patient/a_b", "/Patient/$dance", "/Patient/p1/$dance", "/Patient/$everything", "/Goal/g/$everything", "/metadata/1", "/a/b/c/d/e", "/../nowhere"} {
+	for _, path := range []string{"/Prescription", "/Prescription/1", "/Patient/a_b", "/Patient/$dance", "/Patient/p1/$dance", "/Patient/$everything", "/Goal/g/$everything", "/metadata/1", "/a/b/c/d/e", "/Patient/p1/Practitioner", "/Patient/p1/nothing", "/Goal/g/Patient", "/Patient/p1/Practitioner/_search", "/../nowhere"} {
 		for _, method := range []string{"BREW", http.MethodOptions} {
 			if a := s.do(t, method, s.base+path, "").want(t, 404, ""); a.header.Get("Allow") != "" {
 				t.Errorf("%s %s: Allow = %q", method, path, a.header.Get("Allow"))
@@ -162,7 +180,7 @@ func TestEveryRouteAnswersErrorsAsOutcomes(t *testing.T) {
 	}
 	for _, r := range routes {
 		t.Run(r.Method+" "+r.Path, func(t *testing.T) {
-			path := strings.NewReplacer(":type", "Patient", ":id", "p1", ":version", "1").Replace(r.Path)
+			path := strings.NewReplacer(":type", "Patient", ":id", "p1", ":version", "1", ":inside", "Observation").Replace(r.Path)
 			body := ""
 			switch r.Method {
 			case http.MethodPost, http.MethodPut:

@@ -162,8 +162,8 @@ func (s *Service) runEntry(ctx context.Context, p Principal, r *request, prefer 
 	case "history-instance", "history-type", "history-system":
 		body, err := s.History(ctx, p, t.typ, t.id, t.pairs)
 		return r.bundleEntry(body), err
-	case "search-type":
-		body, err := s.Search(ctx, p, t.typ, t.pairs, false)
+	case "search-type", "search-system":
+		body, err := s.search(ctx, p, t.scope(), t.pairs, false)
 		return r.bundleEntry(body), err
 	case "create":
 		w, err = s.Create(ctx, p, t.typ, r.resource.Raw, r.ifNoneExist)

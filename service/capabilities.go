@@ -2,20 +2,52 @@ package service
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"aftercare/fhir"
+	"aftercare/fhir/search"
 )
 
+// ofSearches are the parameters that are part of no type, with their types of value
+// (https://hl7.org/fhir/R4/search.html#all). _type is for searches of several types.
+var ofSearches = [][2]string{{"_filter", "special"}, {"_has", "string"}, {"_list", "string"}, {"_type", "string"}}
+
+// includes are the values that _include and _revinclude may have in searches of a type.
+func (s *Service) includes(typ string) (include, reverse []string) {
+	for _, t := range fhir.ServedTypes() {
+		for _, p := range s.registry.Parameters(t.Name) {
+			if p.Kind != search.Reference {
+				continue
+			}
+			value := t.Name + ":" + p.Code
+			if t.Name == typ {
+				include = append(include, value)
+			}
+			if len(p.Targets) == 0 || slices.Contains(p.Targets, typ) {
+				reverse = append(reverse, value)
+			}
+		}
+	}
+	if include != nil {
+		include = append(include, typ+":*", "*")
+	}
+	return include, append(reverse, "*")
+}
+
 // Capabilities is the CapabilityStatement (https://hl7.org/fhir/R4/capabilitystatement.html),
-// made from the table of served types and the search registry that requests run on.
-func (s *Service) Capabilities() []byte {
+// made from the table of served types and the search registry that requests run on. The caller
+// must not change it.
+func (s *Service) Capabilities() []byte { return s.capabilities() }
+
+func (s *Service) describeItself() []byte {
 	type code struct {
 		Code string `json:"code"`
 	}
 	type parameter struct {
-		Name string `json:"name"`
-		Type string `json:"type"`
+		Name       string `json:"name"`
+		Definition string `json:"definition,omitempty"`
+		Type       string `json:"type"`
 	}
 	type operation struct {
 		Name       string `json:"name"`
@@ -33,6 +65,8 @@ func (s *Service) Capabilities() []byte {
 		ConditionalUpdate bool        `json:"conditionalUpdate"`
 		ConditionalDelete string      `json:"conditionalDelete"`
 		ReferencePolicy   []string    `json:"referencePolicy"`
+		SearchInclude     []string    `json:"searchInclude,omitempty"`
+		SearchRevInclude  []string    `json:"searchRevInclude,omitempty"`
 		SearchParam       []parameter `json:"searchParam"`
 		Operation         []operation `json:"operation,omitempty"`
 	}
@@ -40,6 +74,7 @@ func (s *Service) Capabilities() []byte {
 		Mode        string      `json:"mode"`
 		Resource    []resource  `json:"resource"`
 		Interaction []code      `json:"interaction"`
+		SearchParam []parameter `json:"searchParam"`
 		Operation   []operation `json:"operation,omitempty"`
 	}
 	type software struct {
@@ -56,7 +91,9 @@ func (s *Service) Capabilities() []byte {
 		}
 		return out
 	}
-	server := rest{Mode: "server", Interaction: codes("transaction", "batch", "history-system")}
+	server := rest{Mode: "server", Interaction: codes("transaction", "batch", "search-system", "history-system")}
+	everywhere := map[string]int{} // in how many types a parameter is
+	var last []parameter
 	for _, t := range fhir.ServedTypes() {
 		r := resource{
 			Type: t.Name, Versioning: "versioned", ReadHistory: true,
@@ -68,14 +105,25 @@ func (s *Service) Capabilities() []byte {
 			r.UpdateCreate, r.ConditionalCreate, r.ConditionalUpdate, r.ConditionalDelete = true, true, true, "single"
 		}
 		for _, p := range s.registry.Parameters(t.Name) {
-			r.SearchParam = append(r.SearchParam, parameter{p.Code, p.Kind.Name()})
+			r.SearchParam = append(r.SearchParam, parameter{p.Code, p.Definition, p.Kind.Name()})
+			everywhere[p.Code]++
 		}
+		r.SearchInclude, r.SearchRevInclude = s.includes(t.Name)
+		last = r.SearchParam
 		for _, o := range operations {
 			if o.OfferedFor(t.Name) && (o.OnType || o.OnInstance) && !(o.Changes && t.ReadOnly) {
 				r.Operation = append(r.Operation, operation{o.Name, o.Definition, o.Limits})
 			}
 		}
 		server.Resource = append(server.Resource, r)
+	}
+	for _, p := range last {
+		if everywhere[p.Name] == len(server.Resource) {
+			server.SearchParam = append(server.SearchParam, p)
+		}
+	}
+	for _, p := range ofSearches {
+		server.SearchParam = append(server.SearchParam, parameter{Name: p[0], Type: p[1]})
 	}
 	for _, o := range operations {
 		if o.OnSystem {

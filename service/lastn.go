@@ -25,23 +25,27 @@ func (s *Service) lastN(in *invocation) (answering, error) {
 	if !s.mayRead(in.principal, "Observation") {
 		return nil, forbidden("Observation")
 	}
-	asked, issues, err := s.lastNQuery(in)
+	asked, err := s.lastNQuery(in)
 	if err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context, r *store.Reader) (Answer, error) {
-		newest, size, err := s.newestOf(ctx, r, *asked, most)
+		query, err := asked.on(ctx, r)
+		if err != nil {
+			return Answer{}, err
+		}
+		newest, size, err := s.newestOf(ctx, r, *query, most)
 		if err != nil {
 			return Answer{}, err
 		}
 		b := newBundle("searchset", int64(len(newest)))
 		b.grow(size)
-		b.link("self", s.link("Observation/$lastn", append([]search.Pair{{Name: "max", Value: strconv.Itoa(most)}}, asked.Applied...), ""))
+		b.link("self", s.link("Observation/$lastn", append([]search.Pair{{Name: "max", Value: strconv.Itoa(most)}}, query.Applied...), ""))
 		for _, d := range newest {
 			b.entry(entry{fullURL: s.url(d.resource), resource: d.resource.Body, mode: "match"})
 		}
-		if len(issues) > 0 {
-			b.entry(entry{resource: fhir.Outcome(issues...), mode: "outcome"})
+		if len(asked.issues) > 0 {
+			b.entry(entry{resource: fhir.Outcome(asked.issues...), mode: "outcome"})
 		}
 		return Answer{Body: b.bytes()}, nil
 	}, nil
@@ -51,9 +55,7 @@ func (s *Service) lastN(in *invocation) (answering, error) {
 // they take in an answer, in bytes.
 func (s *Service) newestOf(ctx context.Context, r *store.Reader, q search.Query, most int) ([]dated, int, error) {
 	groups := newCodeGroups(most)
-	byStatus := slices.ContainsFunc(q.Clauses, func(c search.Clause) bool {
-		return mentions(&c, "status")
-	})
+	byStatus := slices.ContainsFunc(q.Applied, func(p search.Pair) bool { return parameterOf(p) == "status" })
 	for more := true; more; more = q.Cursor != "" {
 		page, err := r.Search(ctx, &q, nil)
 		if err != nil {
@@ -85,62 +87,67 @@ func measures(n *fhir.Node) bool {
 	return status != "entered-in-error" && status != "cancelled"
 }
 
+// ofPages are the parameters of a search that say how it comes in pages and what comes with it.
+var ofPages = []string{"_count", "_total", "_summary", "_elements", "_cursor", "_sort", "_include", "_revinclude"}
+
 // lastNQuery makes a search of all parameters but max.
-func (s *Service) lastNQuery(in *invocation) (*search.Query, []fhir.Issue, error) {
+func (s *Service) lastNQuery(in *invocation) (*question, error) {
 	var pairs []search.Pair
 	for i := range in.arguments {
 		a := &in.arguments[i]
-		switch {
+		switch name, _, _ := strings.Cut(a.name, ":"); {
 		case a.name == "max":
 			continue
-		case slices.ContainsFunc(ofAnswers, func(name string) bool { return name == a.name || strings.HasPrefix(a.name, name+":") }):
-			return nil, nil, a.refuse("not-supported", "$lastn gives all that it finds at once; use max to have more or fewer of each code.")
+		case slices.Contains(ofPages, name):
+			return nil, a.refuse("not-supported", "$lastn gives all that it finds at once, whole and by itself, the newest first; use max to have more or fewer of each code.")
 		}
 		text, err := a.primitive()
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		pairs = append(pairs, search.Pair{Name: a.name, Value: text})
 	}
-	q, issues, err := s.parse("Observation", pairs, in.Lenient)
+	q, err := s.question(in.principal, scope{typ: "Observation"}, pairs, in.Lenient)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	q.Count = maxCount
+	q.query.Count = maxCount
 	who, what := false, false
-	for i := range q.Clauses {
-		who = who || restricts(&q.Clauses[i], func(p *search.Parameter) bool { return p.Code == "patient" || p.Code == "subject" })
-		what = what || restricts(&q.Clauses[i], func(p *search.Parameter) bool {
-			return p.Code == "category" || strings.Contains(p.Expression, "Observation.code") || strings.Contains(p.Expression, "component.code")
-		})
+	for _, pair := range q.query.Applied {
+		if strings.HasSuffix(pair.Name, ":missing") {
+			continue
+		}
+		code := parameterOf(pair)
+		who = who || code == "patient" || code == "subject"
+		what = what || code == "category" || s.asksForCode(code)
 	}
 	switch {
 	case !who:
-		return nil, nil, fhir.Errorf(fhir.BadRequest, "required", "http.patient", "$lastn needs the parameter patient or subject.")
+		return nil, fhir.Errorf(fhir.BadRequest, "required", "http.patient", "$lastn needs the parameter patient or subject.")
 	case !what:
-		return nil, nil, fhir.Errorf(fhir.BadRequest, "required", "http.code", "$lastn needs the parameter category or code.")
+		return nil, fhir.Errorf(fhir.BadRequest, "required", "http.code", "$lastn needs the parameter category or code.")
 	}
-	return q, issues, nil
+	return q, nil
 }
 
-// restricts reports whether all that a clause finds has a value under such a parameter.
-func restricts(c *search.Clause, such func(*search.Parameter) bool) bool {
-	one := func(c search.Clause) bool { return restricts(&c, such) }
-	switch {
-	case c.Param != nil:
-		return c.Modifier != "missing" && such(c.Param)
-	case len(c.Any) > 0:
-		return !slices.ContainsFunc(c.Any, func(c search.Clause) bool { return !one(c) })
-	default:
-		return slices.ContainsFunc(c.All, one) || slices.ContainsFunc(c.Together, one)
+// parameterOf is the code of the parameter that a pair names, without modifiers and chains.
+func parameterOf(pair search.Pair) string {
+	if end := strings.IndexAny(pair.Name, ":."); end >= 0 {
+		return pair.Name[:end]
 	}
+	return pair.Name
 }
 
-// mentions reports whether the parameter with this code is a part of a clause.
-func mentions(c *search.Clause, code string) bool {
-	one := func(c search.Clause) bool { return mentions(&c, code) }
-	return c.Param != nil && c.Param.Code == code || c.Not != nil && one(*c.Not) ||
-		slices.ContainsFunc(c.Any, one) || slices.ContainsFunc(c.All, one) || slices.ContainsFunc(c.Together, one)
+// asksForCode reports whether a search parameter of Observation looks at what was measured.
+func (s *Service) asksForCode(code string) bool {
+	p, ok := s.registry.Lookup("Observation", code)
+	if !ok {
+		return false
+	}
+	isCode := func(p *search.Parameter) bool {
+		return strings.Contains(p.Expression, "Observation.code") || strings.Contains(p.Expression, "component.code")
+	}
+	return isCode(p) || len(p.Components) > 0 && p.Components[0].Kind == search.Token && strings.HasSuffix(p.Components[0].Expression, "code")
 }
 
 // dated is an observation and its time.

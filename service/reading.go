@@ -56,13 +56,13 @@ func (s *Service) reading(p Principal, q *request) (reading, error) {
 		}, nil
 	case "capabilities":
 		return func(context.Context, *store.Reader) (entry, error) { return q.bundleEntry(s.Capabilities()), nil }, nil
-	case "search-type":
-		parsed, part, issues, err := s.query(t.typ, t.pairs, false)
+	case "search-type", "search-system":
+		asked, err := s.question(p, t.scope(), t.pairs, false)
 		if err != nil {
 			return nil, at(err, q.place+".request.url")
 		}
 		return func(ctx context.Context, r *store.Reader) (entry, error) {
-			body, err := s.searchset(ctx, r, parsed, part, issues)
+			body, err := asked.searchset(ctx, r)
 			return q.bundleEntry(body), err
 		}, nil
 	case "operation":
@@ -94,7 +94,7 @@ func (s *Service) Subset(typ string, pairs []search.Pair) (subset.Subset, error)
 }
 
 func (s *Service) readSubset(typ string, pairs []search.Pair) (part subset.Subset, others []search.Pair, err error) {
-	part, left, err := subset.Parse(s.validator, typ, pairs)
+	part, left, err := subset.Parse(s.validator, []string{typ}, pairs)
 	if err != nil {
 		return part, nil, err
 	}

@@ -111,10 +111,10 @@ func (r *request) check() error {
 	case r.target.metadata:
 		return r.checkMetadata()
 	}
-	instance := r.target.id != "" && r.target.version == "" && !r.target.history && !r.target.query
+	instance := r.target.id != "" && r.target.version == "" && !r.target.history && !r.target.query && r.target.inside == ""
 	switch r.method {
 	case http.MethodPost:
-		if r.target.id != "" || r.target.history || r.target.query {
+		if r.target.typ == "" || r.target.id != "" || r.target.history || r.target.query {
 			return fhir.Errorf(fhir.BadRequest, "value", r.place+".request.url", "A POST entry names a resource type alone, or an operation.")
 		}
 	case http.MethodPut, http.MethodPatch, http.MethodDelete:
@@ -216,7 +216,7 @@ func (r *request) call() OperationRequest {
 
 // conditional reports whether a query stands in for the id.
 func (r *request) conditional() bool {
-	return r.target.query && r.target.id == "" && !r.target.history && r.operation == nil && !r.reads()
+	return r.target.query && r.target.typ != "" && r.target.id == "" && !r.target.history && r.operation == nil && !r.reads()
 }
 
 // reads reports whether the request changes nothing.
@@ -262,9 +262,9 @@ func (r *request) code() string {
 		return "history-instance"
 	case r.target.version != "":
 		return "vread"
-	case r.target.id != "":
+	case r.target.id != "" && r.target.inside == "":
 		return "read"
 	default:
-		return "search-type"
+		return r.target.scope().code()
 	}
 }

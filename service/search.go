@@ -7,7 +7,6 @@ import (
 
 	"aftercare/fhir"
 	"aftercare/fhir/search"
-	"aftercare/fhir/subset"
 	"aftercare/service/store"
 )
 
@@ -17,43 +16,66 @@ const (
 	maxCount     = 1000
 )
 
-// Search runs a query at type level and returns a searchset Bundle
-// (https://hl7.org/fhir/R4/search.html). An unknown parameter is refused, or, when
-// lenient, left out and named in an outcome entry. The self link is made from the query
+// Search runs a query at type level, or, where typ is "", in the whole system, and returns a
+// searchset Bundle (https://hl7.org/fhir/R4/search.html). An unknown parameter is refused, or,
+// when lenient, left out and named in an outcome entry. The self link is made from the query
 // that was run.
+//
+// The error's kind is BadRequest for a query that is not understood, NotFound for a type that is
+// not served, and Gone for the page link of a sorted search of which too much has changed.
 func (s *Service) Search(ctx context.Context, p Principal, typ string, pairs []search.Pair, lenient bool) ([]byte, error) {
+	return s.search(ctx, p, scope{typ: typ}, pairs, lenient)
+}
+
+// SearchCompartment is Search among what belongs to a patient
+// (https://hl7.org/fhir/R4/http.html#vsearch): the resources of one type, or, where typ is "", of
+// all types that the compartment has. The error's kind is also NotFound for a patient or a type
+// that is not there, and Gone for a patient that was deleted.
+func (s *Service) SearchCompartment(ctx context.Context, p Principal, patient, typ string, pairs []search.Pair, lenient bool) ([]byte, error) {
+	return s.search(ctx, p, scope{typ: typ, patient: patient}, pairs, lenient)
+}
+
+func (s *Service) search(ctx context.Context, p Principal, in scope, pairs []search.Pair, lenient bool) ([]byte, error) {
 	var out []byte
-	err := s.interact(ctx, p, interaction{code: "search-type", typ: typ}, func(ctx context.Context) error {
-		q, part, issues, err := s.query(typ, pairs, lenient)
+	err := s.interact(ctx, p, interaction{code: in.code(), typ: in.typ}, func(ctx context.Context) error {
+		q, err := s.question(p, in, pairs, lenient)
 		if err != nil {
 			return err
 		}
 		return s.store.View(ctx, func(ctx context.Context, r *store.Reader) (err error) {
-			out, err = s.searchset(ctx, r, q, part, issues)
+			out, err = q.searchset(ctx, r)
 			return err
 		})
 	})
 	return out, err
 }
 
-// query reads a search together with what is asked of each match, which conditions do not
-// take.
-func (s *Service) query(typ string, pairs []search.Pair, lenient bool) (*search.Query, subset.Subset, []fhir.Issue, error) {
-	part, others, err := subset.Parse(s.validator, typ, pairs)
-	if err != nil {
-		return nil, part, nil, err
-	}
-	q, issues, err := s.parse(typ, others, lenient)
-	if err == nil {
-		q.Applied = append(q.Applied, part.Applied...)
-	}
-	return q, part, issues, err
+// scope is where a search looks.
+type scope struct {
+	// typ is the one type that is searched, "" for several.
+	typ string
+	// patient is the id of the one whose compartment is searched, "" for none.
+	patient string
 }
 
-func (s *Service) parse(typ string, pairs []search.Pair, lenient bool) (*search.Query, []fhir.Issue, error) {
-	return s.registry.Parse(typ, pairs, search.Options{
-		Zone: s.zone, Base: s.baseURL, Lenient: lenient, DefaultCount: defaultCount, MaxCount: maxCount,
-	})
+// code is the restful-interaction of a search.
+func (in scope) code() string {
+	if in.typ == "" {
+		return "search-system"
+	}
+	return "search-type"
+}
+
+// path is the scope in a URL below the base.
+func (in scope) path() string {
+	switch {
+	case in.patient == "":
+		return in.typ
+	case in.typ == "":
+		return "Patient/" + in.patient + "/*"
+	default:
+		return "Patient/" + in.patient + "/" + in.typ
+	}
 }
 
 // rows are what a stored version of a resource is found by.
@@ -67,34 +89,6 @@ func (s *Service) rows(r *fhir.Resource) ([]search.Row, error) {
 			s.log.Warn("this search parameter cannot index all that is stored, and does not find what it cannot index", "parameter", p.Key())
 		}
 	})
-}
-
-func (s *Service) searchset(ctx context.Context, r *store.Reader, q *search.Query, part subset.Subset, issues []fhir.Issue) ([]byte, error) {
-	page, err := r.Search(ctx, q, s.rows)
-	if err != nil {
-		return nil, err
-	}
-	b := newBundle("searchset", page.Total)
-	size := 0
-	for _, res := range page.Resources {
-		size += len(res.Body) + entryBytes/2
-	}
-	b.grow(size)
-	b.link("self", s.link(q.Type, q.Applied, ""))
-	if page.Next != "" {
-		b.link("next", s.link(q.Type, q.Applied, page.Next))
-	}
-	for _, res := range page.Resources {
-		body, err := part.Of(res.Body)
-		if err != nil {
-			return nil, err
-		}
-		b.entry(entry{fullURL: s.url(res), resource: body, mode: "match"})
-	}
-	if len(issues) > 0 {
-		b.entry(entry{resource: fhir.Outcome(issues...), mode: "outcome"})
-	}
-	return b.bytes(), nil
 }
 
 // url is the absolute URL of a resource.

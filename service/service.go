@@ -68,6 +68,8 @@ type Service struct {
 	staged    func(confirmed bool)
 	software  string
 	started   time.Time
+	// capabilities gives the CapabilityStatement, which is the same as long as the service runs.
+	capabilities func() []byte
 	// ofCases are the search parameters that tie what derivations read to its patient.
 	ofCases []*search.Parameter
 	// unindexed are the search parameters, by key, that could not index a stored resource.
@@ -149,6 +151,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if err := s.store.Declare(ctx, s.registry.Fingerprints(s.zone, s.baseURL), !o.SameIndex); err != nil {
 		return nil, err
 	}
+	s.capabilities = sync.OnceValue(s.describeItself)
 	if err := s.provide(ctx, o.Definitions); err != nil {
 		return nil, fmt.Errorf("definitions: %w", err)
 	}

@@ -152,7 +152,12 @@ func (s *Service) condition(typ, query string) (*search.Query, error) {
 			return nil, fhir.Errorf(fhir.BadRequest, "not-supported", "http."+name, "A condition looks at all matches, so %s cannot be a part of it; leave it out.", name)
 		}
 	}
-	q, _, err := s.parse(typ, pairs, false)
+	o := search.Options{
+		Expand:   func(string) ([]search.Value, error) { return nil, errTermsInCondition() },
+		Subsumed: func(string, string, bool) ([]search.Value, error) { return nil, errTermsInCondition() },
+	}
+	s.complete(&o, false)
+	q, _, err := s.registry.Parse(typ, pairs, o)
 	if err != nil {
 		return nil, err
 	}
@@ -161,6 +166,10 @@ func (s *Service) condition(typ, query string) (*search.Query, error) {
 	}
 	q.Count = 2
 	return q, nil
+}
+
+func errTermsInCondition() error {
+	return fhir.Errorf(fhir.BadRequest, "not-supported", "", "Which codes a ValueSet or CodeSystem has may change while the condition is looked at; list the codes in it")
 }
 
 // find runs a condition: nil for no match, an error of kind PreconditionFailed for

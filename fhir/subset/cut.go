@@ -42,7 +42,7 @@ func (s Subset) Of(body []byte) ([]byte, error) {
 			hasMeta = true
 			c.name(m.Name)
 			c.meta(m.Value)
-		case ok && !s.asks(name, p):
+		case ok && !s.asks(typ, name, p):
 			if name == "contained" {
 				contained = m.Value
 			}

@@ -33,7 +33,7 @@ func ask(t testing.TB, typ, query string) (Subset, []search.Pair, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Parse(validator(t), typ, pairs)
+	return Parse(validator(t), []string{typ}, pairs)
 }
 
 func TestParse(t *testing.T) {
@@ -82,7 +82,7 @@ func TestParse(t *testing.T) {
 		"a value that is unusual": "_elements=%00",
 	} {
 		if pairs, err := search.ParsePairs(query); err == nil {
-			if _, _, err := Parse(validator(t), "Patient", pairs); err == nil || fhir.KindOf(err) != fhir.BadRequest {
+			if _, _, err := Parse(validator(t), []string{"Patient"}, pairs); err == nil || fhir.KindOf(err) != fhir.BadRequest {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -268,7 +268,7 @@ func FuzzOf(f *testing.F) {
 		if err != nil || errPairs != nil || len(validator(t).Resource(n, "")) > 0 {
 			return
 		}
-		s, _, err := Parse(validator(t), n.Str("resourceType"), pairs)
+		s, _, err := Parse(validator(t), []string{n.Str("resourceType")}, pairs)
 		if err != nil {
 			return
 		}

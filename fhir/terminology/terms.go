@@ -17,10 +17,11 @@ import (
 // Terms answers from what Lookup finds. It holds nothing, so an answer is as new as the
 // resources.
 type Terms struct {
-	// Lookup finds a ValueSet or CodeSystem by its type and its canonical URL without a version,
-	// or its reference "ValueSet/id"; nil where there is none. An error is a failure of the
-	// look-up itself, and comes back as it is.
-	Lookup func(typ, url string) (*fhir.Node, error)
+	// Lookup finds a ValueSet or CodeSystem by its type and its canonical URL, or its reference
+	// "ValueSet/id"; nil where there is none. version is the one that is asked for, "" for any;
+	// where it is not there, another may be given. An error is a failure of the look-up itself,
+	// and comes back as it is.
+	Lookup func(typ, url, version string) (*fhir.Node, error)
 }
 
 // The limits of one answer.
@@ -38,7 +39,7 @@ func refuse(format string, args ...any) error {
 // that of the resource. What names the resource in the error.
 func (t Terms) find(typ, canonical, what string) (*fhir.Node, error) {
 	url, version, _ := strings.Cut(canonical, "|")
-	n, err := t.Lookup(typ, url)
+	n, err := t.Lookup(typ, url, version)
 	switch {
 	case err != nil:
 		return nil, err

@@ -24,7 +24,7 @@ func terms(t *testing.T, resources ...string) Terms {
 		}
 		known[n.Str("resourceType")+" "+n.Str("url")] = n
 	}
-	return Terms{Lookup: func(typ, url string) (*fhir.Node, error) { return known[typ+" "+url], nil }}
+	return Terms{Lookup: func(typ, url, _ string) (*fhir.Node, error) { return known[typ+" "+url], nil }}
 }
 
 func valueSet(compose string) string {
@@ -105,7 +105,7 @@ func TestExpandRefuses(t *testing.T) {
 		t.Error("another version is accepted")
 	}
 	broken := errors.New("disk")
-	if _, err := (Terms{Lookup: func(string, string) (*fhir.Node, error) { return nil, broken }}).Expand("http://vs"); !errors.Is(err, broken) {
+	if _, err := (Terms{Lookup: func(string, string, string) (*fhir.Node, error) { return nil, broken }}).Expand("http://vs"); !errors.Is(err, broken) {
 		t.Error(err)
 	}
 }

@@ -1,0 +1,68 @@
+package service
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"aftercare/fhir"
+	"aftercare/fhir/search"
+)
+
+// compartmentTypes are the types of which a patient's compartment has resources, by name. Besides
+// what the record has, these are the patient, and the Patients that link to the patient
+// (https://hl7.org/fhir/R4/compartmentdefinition-patient.html); the records of those are not.
+var compartmentTypes = sync.OnceValues(func() ([]string, error) {
+	types, err := record()
+	names := []string{"Patient"}
+	for i := range types {
+		names = append(names, types[i].name)
+	}
+	slices.Sort(names)
+	return names, err
+})
+
+// AllTypes stands in a URL for all types that a compartment has.
+const AllTypes = "*"
+
+// HasCompartment reports whether resources of a type have a compartment with resources of another
+// type, or of any if that is AllTypes. Patients alone have one here.
+func HasCompartment(of, typ string) bool {
+	types, err := compartmentTypes()
+	return err == nil && of == "Patient" && (typ == AllTypes || slices.Contains(types, typ))
+}
+
+// inCompartment is the clause that holds for the resources of a type in a patient's compartment.
+func (s *Service) inCompartment(typ, patient string) (search.Clause, error) {
+	types, err := record()
+	if err != nil {
+		return search.Clause{}, err
+	}
+	members := []string{"_id", "link"}
+	for i := range types {
+		if types[i].name == typ {
+			members = types[i].members
+		}
+	}
+	var any []search.Clause
+	for _, code := range members {
+		param, ok := s.registry.Lookup(typ, code)
+		if !ok {
+			return search.Clause{}, fmt.Errorf("a compartment needs the search parameter %s.%s, which is not there", typ, code)
+		}
+		value := search.Value{System: "Patient", Value: patient}
+		if param.Kind == search.ID {
+			value.System = ""
+		}
+		any = append(any, search.Clause{Param: param, Values: []search.Value{value}})
+	}
+	if len(any) == 1 {
+		return any[0], nil
+	}
+	return search.Clause{Any: any}, nil
+}
+
+func errNotInCompartment(types []string) error {
+	return fhir.Errorf(fhir.NotFound, "not-supported", "", "Resources of this type do not belong to patients, so there is no such address. Those that do are %s.", strings.Join(types, ", "))
+}
