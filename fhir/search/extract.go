@@ -68,6 +68,9 @@ func (r *Registry) extract(n *fhir.Node, zone *time.Location, base string, refus
 		}
 		x.rows = x.rows[:x.first]
 	}
+	if err := x.texts(t); err != nil {
+		return nil, fhir.Errorf(fhir.Unprocessable, "value", typ, "The search parameter %s cannot index this resource: %s", x.entry.param.Code, err)
+	}
 	return slices.Clip(x.rows), nil
 }
 
