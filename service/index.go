@@ -21,4 +21,12 @@ func Registry(definitions []*fhir.Node) (*search.Registry, error) {
 // KeepIndexed indexes what is stored for the search parameters that are new or different, until
 // ctx ends. Of all services on a database one does it at a time. Queries that need such a
 // parameter are refused until it is done, with errors of kind Unavailable.
-func (s *Service) KeepIndexed(ctx context.Context) { s.store.KeepIndexed(ctx, s.rows) }
+//
+// What derivations ask by comes first, since surgery cannot be stored before.
+func (s *Service) KeepIndexed(ctx context.Context) {
+	var first []string
+	for _, p := range s.ofCases {
+		first = append(first, p.Type)
+	}
+	s.store.KeepIndexed(ctx, s.rows, first...)
+}

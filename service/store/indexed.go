@@ -256,7 +256,7 @@ func (r *Reader) refresh(ctx context.Context) error {
 // param is symbol for a parameter. The error is Unavailable if it lacks rows.
 func (r *Reader) param(ctx context.Context, typ, code string) (id int64, found bool, err error) {
 	name := [2]string{typ, code}
-	if r.index != nil {
+	if r.index != nil && !r.writes {
 		r.used = append(r.used, name)
 	}
 	if r.index != nil && r.index.pending[name] {

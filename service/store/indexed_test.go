@@ -557,8 +557,8 @@ func TestBuildWhileOthersWrite(t *testing.T) {
 			for _, s := range stores {
 				w.declare(t, s)
 				builders.Go(func() {
-					for ctx.Err() == nil { // it stops now and then, as a process does
-						turn, stop := context.WithTimeout(ctx, time.Duration(5+rand.IntN(60))*time.Millisecond)
+					for n := 1; ctx.Err() == nil; n++ { // it stops now and then, as a process does, and less and less
+						turn, stop := context.WithTimeout(ctx, time.Duration(n*(5+rand.IntN(60)))*time.Millisecond)
 						s.KeepIndexed(turn, w.rows)
 						stop()
 					}
@@ -686,4 +686,17 @@ func TestValueThatCannotBeIndexed(t *testing.T) {
 		after.want(t, s, "Patient?born:missing=true&nick=zoe", "Patient/p")
 		after.whole(t, s)
 	})
+}
+
+func TestOrderOfTypes(t *testing.T) {
+	b := &builder{first: []string{"Procedure", "Patient"}}
+	types := []*typeBuild{{name: "Account"}, {name: "Task", after: 9}, {name: "Patient"}, {name: "Basic"}, {name: "Procedure"}, {name: "Observation", after: 1}}
+	slices.SortFunc(types, b.compare)
+	var names []string
+	for _, t := range types {
+		names = append(names, t.name)
+	}
+	if got := strings.Join(names, " "); got != "Procedure Patient Observation Task Account Basic" {
+		t.Errorf("%s", got)
+	}
 }

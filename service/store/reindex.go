@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -23,8 +24,9 @@ const (
 
 // KeepIndexed builds what Declare and Reindex ask for, in small steps, until ctx ends. Of all
 // processes one does so at a time; another goes on where it was when that one dies. rows are
-// those of this process's parameters, as far as a stored resource can have them.
-func (s *Store) KeepIndexed(ctx context.Context, rows Rows) {
+// those of this process's parameters, as far as a stored resource can have them; the types in
+// first come before others.
+func (s *Store) KeepIndexed(ctx context.Context, rows Rows, first ...string) {
 	for ; ctx.Err() == nil; _ = pause(ctx, s.beat) {
 		b, err := s.Backlog(ctx)
 		if errors.Is(err, ErrOutdated) {
@@ -35,7 +37,7 @@ func (s *Store) KeepIndexed(ctx context.Context, rows Rows) {
 		}
 		turn, done := context.WithCancel(ctx)
 		s.Hold(turn, indexLease, func(ctx context.Context, l *Lease) {
-			err := (&builder{Lease: l, extract: rows}).all(ctx)
+			err := (&builder{Lease: l, extract: rows, first: first}).all(ctx)
 			if err == nil || errors.Is(err, ErrOutdated) {
 				done()
 			} else if ctx.Err() == nil {
@@ -100,6 +102,7 @@ func (s *Store) Backlog(ctx context.Context) (b Backlog, err error) {
 type builder struct {
 	*Lease
 	extract Rows
+	first   []string
 }
 
 // all builds until nothing is left.
@@ -116,6 +119,9 @@ func (b *builder) all(ctx context.Context) error {
 		n, err := b.walk(ctx, t)
 		if err != nil {
 			return err
+		}
+		if n == 0 {
+			continue
 		}
 		b.store.log.InfoContext(ctx, "indexed again", "type", t.name, "parameters", len(t.codes), "resources", n, "duration", time.Since(began).Round(time.Millisecond))
 	}
@@ -140,19 +146,22 @@ func (b *builder) next(ctx context.Context) (t *typeBuild, err error) {
 		if err := r.sameGeneration(ctx); err != nil {
 			return err
 		}
-		t = &typeBuild{codes: map[string]bool{}, whole: true}
-		var name []byte
-		// One that was begun, else the first by name.
-		found, err := r.row(ctx, `SELECT type, asked, after, upto FROM reindexing ORDER BY CASE WHEN after > 0 THEN 0 ELSE 1 END, type LIMIT 1`, nil, &name, &t.asked, &t.after, &t.upto)
-		if err != nil || !found {
-			t = nil
+		var all []*typeBuild
+		if err := r.rows(ctx, `SELECT type, asked, after, upto FROM reindexing`, nil, func(scan func(...any) error) error {
+			one := &typeBuild{codes: map[string]bool{}, whole: true}
+			var name []byte
+			err := scan(&name, &one.asked, &one.after, &one.upto)
+			one.name = string(name)
+			all = append(all, one)
+			return err
+		}); err != nil || len(all) == 0 {
 			return err
 		}
-		t.name = string(name)
+		t = slices.MinFunc(all, b.compare)
 		if t.symbol, err = r.symbolOrNone(ctx, t.name); err != nil {
 			return err
 		}
-		if err := r.rows(ctx, `SELECT code, state FROM indexed WHERE type = $1`, []any{name}, func(scan func(...any) error) error {
+		if err := r.rows(ctx, `SELECT code, state FROM indexed WHERE type = $1`, []any{[]byte(t.name)}, func(scan func(...any) error) error {
 			var code []byte
 			var state int64
 			err := scan(&code, &state)
@@ -179,6 +188,20 @@ func (b *builder) next(ctx context.Context) (t *typeBuild, err error) {
 		return nil
 	})
 	return t, err
+}
+
+// compare orders types: those that come first, then those that were begun, then by name.
+func (b *builder) compare(one, other *typeBuild) int {
+	rank := func(t *typeBuild) int {
+		switch place := slices.Index(b.first, t.name); {
+		case place >= 0:
+			return place
+		case t.after > 0:
+			return len(b.first)
+		}
+		return len(b.first) + 1
+	}
+	return cmp.Or(cmp.Compare(rank(one), rank(other)), cmp.Compare(one.name, other.name))
 }
 
 // found is a resource to be indexed.
