@@ -341,6 +341,22 @@ func TestIncludesOfLargePages(t *testing.T) {
 	})
 }
 
+// What is included is limited in bytes, too.
+func TestIncludesOfLargeResources(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.must(t, 201, "PUT /Patient/a", patient("a", ""))
+		note := `{"text":"` + strings.Repeat("a long word of the note ", 40_000) + `"}`
+		for _, id := range []string{"one", "two", "three"} {
+			s.must(t, 201, "PUT /Observation/"+id, `{"resourceType":"Observation","id":"`+id+`","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/a"},"note":[`+note+strings.Repeat(","+note, 5)+`]}`)
+		}
+		run(t, s, []exchange{
+			{name: "too much", line: "GET /Patient?_revinclude=Observation:subject", status: 400, want: []string{"issue.code = too-costly", "issue.expression = http._include"}},
+			{name: "one", line: "GET /Observation?_id=one&_include=Observation:subject", status: 200, want: []string{"entry.search.mode = match,include"}},
+			{name: "found by its words", line: "GET /Observation?_content=%22note%20a%20long%22&_summary=count", status: 200, want: []string{"total = 3"}},
+		})
+	})
+}
+
 // Rows 16 and 17: a parameter means the same wherever it stands, with each modifier; or is refused
 // in the same way.
 func TestParametersMeanTheSameEverywhere(t *testing.T) {

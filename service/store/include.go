@@ -16,7 +16,7 @@ import (
 // to other servers and to nothing are passed over. A canonical URL leads to the definitions that
 // have it, whatever their version.
 //
-// The error is BadRequest if there are more than limit.
+// The error is BadRequest if there are more than limit, or more than IncludeBytes of them.
 func (r *Reader) Include(ctx context.Context, matches []*fhir.Resource, includes []search.Include, limit int) ([]*fhir.Resource, error) {
 	if err := r.expectIndex(ctx); err != nil {
 		return nil, err
@@ -42,6 +42,9 @@ func (r *Reader) Include(ctx context.Context, matches []*fhir.Resource, includes
 	return in.all, r.currentIndex(ctx)
 }
 
+// IncludeBytes is how large the resources that are included are together at most, in bytes.
+const IncludeBytes = 4 * PageBytes
+
 // includeStep is how many resources one statement follows from, and how many it reads.
 const includeStep = 200
 
@@ -50,6 +53,7 @@ type inclusion struct {
 	seen       map[string]bool // by ref: the matches and all that is found
 	all, fresh []*fhir.Resource
 	limit      int
+	bytes      int // of all
 	most       int // rows that one statement needs to give: with one more, there is too much
 }
 
@@ -196,7 +200,7 @@ func (in *inclusion) find(ctx context.Context, query func(s *statement) (string,
 // take reads resources by rid.
 func (in *inclusion) take(ctx context.Context, rids []int64, refs map[int64]string) error {
 	s := &statement{}
-	return in.rows(ctx, "SELECT r.rid, r.id, r.version, r.updated, v.body FROM resource r CROSS JOIN version v WHERE r.rid IN ("+in.list(s, rids)+") AND v.seq = r.seq AND r.deleted = 0 ORDER BY r.rid", s.args,
+	err := in.rows(ctx, "SELECT r.rid, r.id, r.version, r.updated, v.body FROM resource r CROSS JOIN version v WHERE r.rid IN ("+in.list(s, rids)+") AND v.seq = r.seq AND r.deleted = 0 ORDER BY r.rid", s.args,
 		func(scan func(...any) error) error {
 			res := &fhir.Resource{}
 			var rid, updated int64
@@ -206,8 +210,15 @@ func (in *inclusion) take(ctx context.Context, rids []int64, refs map[int64]stri
 			}
 			res.Type, _, _ = strings.Cut(refs[rid], "/")
 			res.ID, res.LastUpdated = string(id), fromMicros(updated)
+			if in.bytes += len(res.Body); in.bytes > IncludeBytes {
+				return errEnough
+			}
 			in.seen[refs[rid]] = true
 			in.fresh = append(in.fresh, res)
 			return nil
 		})
+	if err == nil && in.bytes > IncludeBytes {
+		err = fhir.Errorf(fhir.BadRequest, "too-costly", "http._include", "More than %d bytes would be included; ask for a smaller page, or for less beside it.", IncludeBytes)
+	}
+	return err
 }
