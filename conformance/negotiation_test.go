@@ -89,7 +89,7 @@ func TestNegotiation(t *testing.T) {
 			{name: "a type that the service alone writes", line: "OPTIONS /AuditEvent", status: 204, want: []string{"Allow: GET, HEAD, OPTIONS"}},
 			{name: "an instance of it", line: "OPTIONS /AuditEvent/x", status: 204, want: []string{"Allow: GET, HEAD, OPTIONS"}},
 			{name: "metadata", line: "OPTIONS /metadata", status: 204, want: []string{"Allow: GET, HEAD, OPTIONS"}},
-			{name: "the base", line: "OPTIONS ", status: 204, want: []string{"Allow: OPTIONS, POST"}},
+			{name: "the base", line: "OPTIONS ", status: 204, want: []string{"Allow: GET, HEAD, OPTIONS, POST"}},
 			{name: "a search by form", line: "OPTIONS /Patient/_search", status: 204, want: []string{"Allow: OPTIONS, POST"}},
 			{name: "an operation", line: "OPTIONS /Patient/a/$everything", status: 204, want: []string{"Allow: GET, HEAD, OPTIONS, POST"}},
 			{name: "an operation that changes", line: "OPTIONS /Patient/a/$meta-add", status: 204, want: []string{"Allow: OPTIONS, POST"}},

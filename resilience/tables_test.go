@@ -128,7 +128,13 @@ func checkIndex(t testing.TB, db *sql.DB, folders ...string) {
 		}
 		want := map[string]bool{}
 		for i := range extracted {
-			want[rowOf(&extracted[i])] = true
+			if extracted[i].Param.Kind != search.Text {
+				want[rowOf(&extracted[i])] = true
+				continue
+			}
+			for _, word := range search.Words(extracted[i].Value) {
+				want[extracted[i].Param.Code+" "+word] = true
+			}
 		}
 		if !maps.Equal(want, have[rid]) && len(want)+len(have[rid]) > 0 {
 			t.Errorf("the index of a %s has %q, want %q", n.Str("resourceType"), slices.Sorted(maps.Keys(have[rid])), slices.Sorted(maps.Keys(want)))
@@ -155,7 +161,41 @@ func storedRows(t testing.TB, db *sql.DB) map[int64]map[string]bool {
 			t.Fatal(err)
 		}
 	}
+	addWords(t, db, have)
 	return have
+}
+
+// addWords reads the index of words, "_text word" and "_content word".
+func addWords(t testing.TB, db *sql.DB, have map[int64]map[string]bool) {
+	t.Helper()
+	c, err := db.Conn(t.Context()) // what is temporary belongs to one connection
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	text := `SELECT x.rowid, '_text ' || w.lexeme FROM index_text x, unnest(x.narrative) w UNION ALL SELECT x.rowid, '_content ' || w.lexeme FROM index_text x, unnest(x.content) w`
+	if _, err := c.ExecContext(t.Context(), `CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab(main, index_text, instance)`); err == nil {
+		text = `SELECT doc, CASE col WHEN 'narrative' THEN '_text ' ELSE '_content ' END || term FROM temp.vocabulary`
+	}
+	rows, err := c.QueryContext(t.Context(), text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var rid int64
+		var word string
+		if err := rows.Scan(&rid, &word); err != nil {
+			t.Fatal(err)
+		}
+		if have[rid] == nil {
+			have[rid] = map[string]bool{}
+		}
+		have[rid][word] = true
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func addRows(t testing.TB, db *sql.DB, text string, have map[int64]map[string]bool) error {
