@@ -174,7 +174,7 @@ func addWords(t testing.TB, db *sql.DB, have map[int64]map[string]bool) {
 	}
 	defer c.Close()
 	text := `SELECT x.rowid, '_text ' || w.lexeme FROM index_text x, unnest(x.narrative) w UNION ALL SELECT x.rowid, '_content ' || w.lexeme FROM index_text x, unnest(x.content) w`
-	if _, err := c.ExecContext(t.Context(), `CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab(main, index_text, instance)`); err == nil {
+	if _, err := c.ExecContext(t.Context(), `CREATE VIRTUAL TABLE IF NOT EXISTS temp.vocabulary USING fts5vocab(main, index_text, instance)`); err == nil {
 		text = `SELECT doc, CASE col WHEN 'narrative' THEN '_text ' ELSE '_content ' END || term FROM temp.vocabulary`
 	}
 	rows, err := c.QueryContext(t.Context(), text)
