@@ -39,15 +39,6 @@ func TestMain(m *testing.M) {
 // test changes the options.
 func open(t testing.TB, change ...func(*Options)) *Service {
 	t.Helper()
-	st, err := store.Open(t.Context(), newDatabase(t), store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := st.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	defs, err := definitions.Load(definitions.Files())
 	if err != nil {
 		t.Fatal(err)
@@ -58,12 +49,15 @@ func open(t testing.TB, change ...func(*Options)) *Service {
 	}
 	var ids atomic.Int64
 	o := Options{
-		Store: st, Definitions: defs, BaseURL: base, Zone: zone,
+		Definitions: defs, BaseURL: base, Zone: zone,
 		Now:   func() time.Time { return time.Date(2026, 11, 1, 9, 0, 0, 0, time.UTC) },
 		NewID: func() string { return fmt.Sprintf("id-%d", ids.Add(1)) },
 	}
 	for _, c := range change {
 		c(&o)
+	}
+	if o.Store == nil {
+		o.Store = openStore(t, newDatabase(t))
 	}
 	s, err := New(t.Context(), o)
 	if err != nil {
@@ -73,6 +67,21 @@ func open(t testing.TB, change ...func(*Options)) *Service {
 		s.stageFrom = 1
 	}
 	return s
+}
+
+// openStore opens a database for as long as the test runs.
+func openStore(t testing.TB, database string) *store.Store {
+	t.Helper()
+	st, err := store.Open(t.Context(), database, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return st
 }
 
 // surgeries are the sample transactions, by file name.
