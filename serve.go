@@ -100,6 +100,7 @@ func startWorkers(svc *service.Service, db *store.Store) (end func()) {
 	var workers sync.WaitGroup
 	workers.Go(func() { db.Housekeep(ctx) })
 	workers.Go(func() { svc.KeepIndexed(ctx) })
+	workers.Go(func() { svc.Rederive(ctx) })
 	return func() {
 		cancel()
 		workers.Wait()

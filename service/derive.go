@@ -99,7 +99,7 @@ func (s *Service) derive(ctx context.Context, tx *store.Tx, touched patients, ou
 		if len(c.Inputs) == 0 && len(c.Existing) == 0 {
 			continue
 		}
-		result, err := s.protocols.Derive(c)
+		result, err := s.prescribed(ctx, c)
 		if err != nil {
 			return err
 		}
@@ -109,6 +109,15 @@ func (s *Service) derive(ctx context.Context, tx *store.Tx, touched patients, ou
 		tell(result.Notices, out, places)
 	}
 	return nil
+}
+
+// prescribed is what the protocols prescribe in a case. Faults of the engine go to the log.
+func (s *Service) prescribed(ctx context.Context, c careplan.Case) (careplan.Result, error) {
+	result, err := s.protocols.Derive(c)
+	for _, fault := range result.Faults {
+		s.log.ErrorContext(ctx, "a care plan could not be derived", "error", fault)
+	}
+	return result, err
 }
 
 // tell gives notices to the writes that they concern. places are the positions of the writes

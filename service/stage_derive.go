@@ -135,7 +135,7 @@ func (s *Service) deriveOne(ctx context.Context, r *store.Reader, a *ahead, id s
 	if len(c.Inputs) == 0 && len(c.Existing) == 0 {
 		return nil, nil
 	}
-	result, err := s.protocols.Derive(c)
+	result, err := s.prescribed(ctx, c)
 	if err != nil {
 		return nil, err
 	}

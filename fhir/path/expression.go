@@ -65,11 +65,11 @@ var nothing = []byte("{}")
 func (e *Expression) evaluate(focus *fhir.Node, vars Variables) (c types.Collection, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			c, err = nil, fmt.Errorf("%s: %v", e.text, r)
+			c, err = nil, fmt.Errorf("%s: %w: %v", e.text, because("the evaluation broke off"), r)
 		}
 	}()
 	if vars.err != nil {
-		return nil, vars.err
+		return nil, fmt.Errorf("%w: %w", because("a record cannot be read"), vars.err)
 	}
 	raw := nothing
 	if focus != nil {
@@ -143,12 +143,12 @@ func (e *Expression) Truth(focus *fhir.Node, vars Variables) (Truth, error) {
 	case len(c) == 0:
 		return Unknown, nil
 	case len(c) > 1:
-		return Unknown, fmt.Errorf("%s: gives %d values where one Boolean is asked for", e.text, len(c))
+		return Unknown, fmt.Errorf("%s: %w", e.text, because("gives %d values where one Boolean is asked for", len(c)))
 	}
 	b, ok := c[0].(types.Boolean)
 	switch {
 	case !ok:
-		return Unknown, fmt.Errorf("%s: gives a %s where a Boolean is asked for", e.text, c[0].Type())
+		return Unknown, fmt.Errorf("%s: %w", e.text, because("gives a %s where a Boolean is asked for", c[0].Type()))
 	case b.Bool():
 		return True, nil
 	default:

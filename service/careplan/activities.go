@@ -159,10 +159,12 @@ func (p *plan) performer(s *step, n *fhir.Node) *fhir.Node {
 func (p *plan) performers(s *step) (list []raw, owner *fhir.Node) {
 	if s.performer != nil && p.d.records.Patient != nil {
 		found, err := s.performer.expression.Nodes(nil, p.variables(s.level))
-		failed := err != nil
+		if err != nil {
+			p.fail(s.action, s.performer.expression.String(), path.Reason(err))
+		}
 		for _, n := range found {
 			if n.Kind != fhir.Object {
-				failed = true
+				p.fail(s.action, s.performer.expression.String(), "gives a value where a Reference is asked for")
 				continue
 			}
 			if n = p.performer(s, n); n == nil {
@@ -173,13 +175,10 @@ func (p *plan) performers(s *step) (list []raw, owner *fhir.Node) {
 				owner = n
 			}
 		}
-		if failed {
-			p.tellOnce("condition-failed")
-		}
 		if len(list) > 0 {
 			return list, owner
 		}
-		if !failed && s.performer.whenEmpty != "" {
+		if s.performer.whenEmpty != "" {
 			return []raw{{&fhir.Node{Raw: encode(reference{Display: s.performer.whenEmpty})}}}, nil
 		}
 	}

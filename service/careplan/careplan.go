@@ -85,4 +85,7 @@ type Notice struct {
 type Result struct {
 	Resources []Prescribed
 	Notices   []Notice
+	// Faults are failures of the engine itself, for the log. They quote no record. What they
+	// concern was left as it is.
+	Faults []error
 }

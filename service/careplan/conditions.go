@@ -96,14 +96,14 @@ func (p *plan) applies(l *level) (path.Truth, []string) {
 			return path.False, nil
 		case answer == path.Unknown:
 			truth = path.Unknown
-			code := "assumed"
 			if err != nil {
-				code = "condition-failed"
+				p.fail(c.action, c.expression.String(), path.Reason(err))
+				continue
 			}
-			p.tellOnce(code)
+			p.tellOnce("assumed")
 			text := c.whenUnknown
-			if text == "" || err != nil {
-				text = p.d.engine.terms.outcome(code).text
+			if text == "" {
+				text = p.d.engine.terms.outcome("assumed").text
 			}
 			if !slices.Contains(texts, text) {
 				texts = append(texts, text)

@@ -21,14 +21,21 @@ func (e *Engine) Derive(c Case) (Result, error) {
 		}
 	}
 	d := &derivation{engine: e, records: e.read(c), kept: map[string]bool{}, told: map[[2]string]bool{}}
-	for _, p := range e.protocols {
+	if fault := guarded(d.protocols); fault != nil {
+		d.fault(fault)
+		d.keepEverything()
+	}
+	d.issues()
+	slices.SortStableFunc(d.result.Notices, func(a, b Notice) int { return strings.Compare(a.Procedure, b.Procedure) })
+	return d.result, nil
+}
+
+func (d *derivation) protocols() {
+	for _, p := range d.engine.protocols {
 		d.protocol(p)
 	}
 	d.closeOrphans()
 	d.otherProcedures()
-	d.issues()
-	slices.SortStableFunc(d.result.Notices, func(a, b Notice) int { return strings.Compare(a.Procedure, b.Procedure) })
-	return d.result, nil
 }
 
 // derivation is one run of Derive.
@@ -42,6 +49,8 @@ type derivation struct {
 	told map[[2]string]bool
 	// detected are the issues that hold.
 	detected []detected
+	// incomplete: a fault of the engine has kept it from looking at everything.
+	incomplete bool
 }
 
 func (d *derivation) protocol(p *protocol) {
@@ -109,7 +118,7 @@ func (d *derivation) group(p *protocol, g *group, all []*group) {
 	case g.site.side == coding{}:
 		pl.tellOnce("side-not-recorded")
 	}
-	pl.derive()
+	pl.attempt()
 }
 
 // choose finds the pathway whose trigger matches; several is true where operations match

@@ -118,7 +118,7 @@ func (x *expansion) action(a *fhir.Node, place string, d *fhir.Node, l *level, p
 }
 
 func (x *expansion) step(a *fhir.Node, place string, d *fhir.Node, l *level, id string, act *activity, s *scope) {
-	st := &step{id: id, level: l, activity: act, rule: a.Str("textEquivalent"), task: a.Get("output") != nil}
+	st := &step{id: id, action: nameOfAction(d, place, a), level: l, activity: act, rule: a.Str("textEquivalent"), task: a.Get("output") != nil}
 	for _, code := range a.Each("code", "coding") {
 		st.events = append(st.events, codingOf(code).key())
 	}

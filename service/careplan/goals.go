@@ -79,9 +79,11 @@ func (p *plan) goal(g *goal, id string) {
 			}
 		}
 		if t.due != nil && start.dated {
-			if due := t.due.from(start.window.Start, 1); (window{due, due}).writable() {
-				target.set("dueDate", formatDate(due))
+			due := t.due.from(start.window.Start, 1)
+			if !(window{due, due}).writable() {
+				p.fail("goal "+g.id, "", p.d.engine.terms.outcome("date-impossible").display)
 			}
+			target.set("dueDate", formatDate(due))
 		}
 		target.arrange([]string{"extension", "measure"})
 		if len(target) > 0 {

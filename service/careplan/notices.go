@@ -8,7 +8,7 @@ import (
 
 // detected is an outcome for which a DetectedIssue is kept.
 type detected struct {
-	outcome    outcome
+	outcome    outcome // its text is complete
 	owner      string
 	procedures []*procedure
 }
@@ -16,12 +16,18 @@ type detected struct {
 // tell gives an outcome about procedures, once for each code and owner. The owner is what
 // the outcome is about: a reference or the id of a plan.
 func (d *derivation) tell(code, owner string, procedures ...*procedure) {
+	d.tellCause(code, owner, "", procedures...)
+}
+
+// tellCause gives an outcome whose text names a cause.
+func (d *derivation) tellCause(code, owner, cause string, procedures ...*procedure) {
 	key := [2]string{code, owner}
 	if d.told[key] {
 		return
 	}
 	d.told[key] = true
 	o := d.engine.terms.outcome(code)
+	o.text = strings.ReplaceAll(o.text, "{cause}", cause)
 	for _, p := range procedures {
 		d.notice(o, p.ref(), "")
 	}
@@ -121,7 +127,7 @@ func (d *derivation) issues() {
 	}
 	for _, s := range d.records.existingOf("DetectedIssue") {
 		key := identifierIn(s.Node, issueSystem)
-		if key == "" || holding[key] {
+		if key == "" || holding[key] || d.incomplete {
 			continue
 		}
 		o, _ := withStatus(s.Node, "status", "cancelled", false)

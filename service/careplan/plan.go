@@ -25,6 +25,8 @@ type plan struct {
 	existing   *fhir.Node
 	schedules  map[*step]schedule
 	bound      map[*level]pathVariables
+	// failed says why the protocol cannot be applied, nil while it can.
+	failed *failure
 }
 
 func (p *plan) ref() string { return "CarePlan/" + p.id }

@@ -96,6 +96,8 @@ func anyTrigger(triggers []trigger, codes []coding) bool {
 
 // condition is an applicability condition.
 type condition struct {
+	// action is where it stands, for people.
+	action     string
 	expression *path.Expression
 	// whenUnknown is what an activity says that was included although the answer is not
 	// known.
@@ -104,8 +106,10 @@ type condition struct {
 
 // step is one action of a pathway that is an anchor or an activity.
 type step struct {
-	id    string
-	level *level
+	id string
+	// action is where the definitions have it, for people.
+	action string
+	level  *level
 	// activity is nil for an anchor.
 	activity *activity
 	// events are the codes of an anchor, by which goals name it.

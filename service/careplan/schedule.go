@@ -3,6 +3,8 @@ package careplan
 import (
 	"slices"
 	"strings"
+
+	"aftercare/fhir/path"
 )
 
 // schedule is what is known of when a step takes place.
@@ -112,13 +114,22 @@ func (p *plan) resolve(s *step) schedule {
 	switch {
 	case !result.dated:
 		result.window = window{}
-	case result.window.empty() || !result.window.writable():
-		p.tellOnce("window-empty")
-		return schedule{waits: []string{p.d.engine.terms.outcome("window-empty").display}}
+	case !result.window.writable():
+		p.failDates(s, "date-impossible")
+	case result.window.empty():
+		p.failDates(s, "window-empty")
 	case s.activity != nil && s.activity.waits != "":
 		return schedule{}
 	}
 	return result
+}
+
+// failDates says that the dates of a step cannot be worked out; nobody needs them where it does
+// not apply.
+func (p *plan) failDates(s *step, code string) {
+	if truth, _ := p.applies(s.level); truth != path.False {
+		p.fail(s.action, "", p.d.engine.terms.outcome(code).display)
+	}
 }
 
 // undatedText says what a step without a date waits for.

@@ -165,6 +165,6 @@ var outcomes = []string{
 	"plan", "component", "component-not-completed", "component-waiting", "component-not-linked", "component-assumed", "not-triggered", "planned",
 	"not-completed", "not-done", "entered-in-error", "on-hold", "date-not-exact", "no-body-site",
 	"site-not-eligible", "site-ambiguous", "site-conflict", "side-not-recorded", "side-conflict",
-	"operations-conflict", "stage-order", "window-empty", "assumed", "condition-failed",
+	"operations-conflict", "stage-order", "window-empty", "date-impossible", "fault", "protocol-failed", "assumed",
 	"patient-deceased", "anchor-gone", "no-longer-prescribed", "undated",
 }

@@ -43,9 +43,17 @@ func (c *compiler) level(d *fhir.Node, place string, a *fhir.Node, parent *level
 			continue
 		}
 		e := c.expression(d, at+".expression", n.Get("expression"))
-		l.conditions = append(l.conditions, condition{e, extensionValue(n, whenUnknownExtension, "valueString")})
+		l.conditions = append(l.conditions, condition{nameOfAction(d, place, a), e, extensionValue(n, whenUnknownExtension, "valueString")})
 	}
 	return l
+}
+
+// nameOfAction names an action of a definition for people: by its id, or else its place.
+func nameOfAction(d *fhir.Node, place string, a *fhir.Node) string {
+	if id := a.Str("id"); id != "" {
+		place = "action " + id
+	}
+	return place + " of " + canonical(d)
 }
 
 // trigger reads a TriggerDefinition: each data requirement is one way to match.
