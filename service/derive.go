@@ -235,13 +235,13 @@ type outcome struct {
 	careplan.Prescribed
 	node  *fhir.Node
 	draft *fhir.Draft
-	isNew bool // none with its id is among those that exist
+	was   *careplan.Source // what exists with its id, nil for nothing
 }
 
 func outcomes(c careplan.Case, prescribed []careplan.Prescribed) ([]outcome, error) {
-	existing := make(map[string]*fhir.Draft, len(c.Existing))
-	for _, e := range c.Existing {
-		existing[e.Type+"/"+e.ID] = fhir.NewDraft(e.Node)
+	existing := make(map[string]*careplan.Source, len(c.Existing))
+	for i, e := range c.Existing {
+		existing[e.Type+"/"+e.ID] = &c.Existing[i]
 	}
 	var out []outcome
 	for _, p := range prescribed {
@@ -250,8 +250,8 @@ func outcomes(c careplan.Case, prescribed []careplan.Prescribed) ([]outcome, err
 			return nil, err
 		}
 		draft, was := fhir.NewDraft(n), existing[p.Type+"/"+p.ID]
-		if was == nil || !was.Same(draft) {
-			out = append(out, outcome{p, n, draft, was == nil})
+		if was == nil || !fhir.NewDraft(was.Node).Same(draft) {
+			out = append(out, outcome{p, n, draft, was})
 		}
 	}
 	return out, nil
@@ -269,7 +269,7 @@ func (s *Service) storePrescribed(ctx context.Context, tx *store.Tx, c careplan.
 		if err != nil {
 			return err
 		}
-		record.add(stored, o.Prescribed)
+		record.add(stored, o, s.protocols)
 	}
 	n, err := fhir.Parse(record.body(at))
 	if err != nil {

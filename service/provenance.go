@@ -13,20 +13,37 @@ import (
 // provenance collects what one derivation changed and on what grounds
 // (https://hl7.org/fhir/R4/provenance.html).
 type provenance struct {
-	targets, sources, policies []string
+	targets           []changedTarget
+	sources, policies []string
+	earlier           []string // the versions that were replaced
+	reasons           []careplan.Reason
 }
 
-func (p *provenance) add(stored *fhir.Resource, from careplan.Prescribed) {
-	p.targets = append(p.targets, versioned(stored.Type, stored.ID, stored.Version))
-	for _, b := range from.Basis {
+// changedTarget is a stored version with what became of the activities in it.
+type changedTarget struct {
+	reference string
+	changes   []careplan.Change
+}
+
+func (p *provenance) add(stored *fhir.Resource, o outcome, e *careplan.Engine) {
+	t := changedTarget{reference: versioned(stored.Type, stored.ID, stored.Version)}
+	if o.was != nil {
+		t.changes = append(careplan.Changes(o.was.Node, o.node), o.Kept...)
+		p.earlier = append(p.earlier, versioned(o.was.Type, o.was.ID, o.was.Version))
+	}
+	p.targets = append(p.targets, t)
+	for _, b := range o.Basis {
 		if ref := versioned(b.Type, b.ID, b.Version); !slices.Contains(p.sources, ref) {
 			p.sources = append(p.sources, ref)
 		}
 	}
-	for _, d := range from.Definitions {
+	for _, d := range o.Definitions {
 		if !slices.Contains(p.policies, d) {
 			p.policies = append(p.policies, d)
 		}
+	}
+	if r := e.Reason(o.node); !slices.Contains(p.reasons, r) {
+		p.reasons = append(p.reasons, r)
 	}
 }
 
@@ -34,14 +51,40 @@ func versioned(typ, id string, version int64) string {
 	return typ + "/" + id + "/_history/" + strconv.FormatInt(version, 10)
 }
 
-// body renders the Provenance resource, without an id.
+// changeExtension says on Provenance.target what became of one activity of that plan.
+const changeExtension = fhir.Canonical + "/StructureDefinition/plan-change"
+
+type provenanceExtension struct {
+	URL       string                `json:"url"`
+	Code      string                `json:"valueCode,omitempty"`
+	Text      string                `json:"valueString,omitempty"`
+	Extension []provenanceExtension `json:"extension,omitempty"`
+}
+
+func extensionOf(c careplan.Change) provenanceExtension {
+	x := provenanceExtension{URL: changeExtension, Extension: []provenanceExtension{
+		{URL: "activity", Text: c.Activity}, {URL: "change", Code: c.Kind},
+	}}
+	if c.From != "" {
+		x.Extension = append(x.Extension, provenanceExtension{URL: "from", Text: c.From})
+	}
+	if c.To != "" {
+		x.Extension = append(x.Extension, provenanceExtension{URL: "to", Text: c.To})
+	}
+	return x
+}
+
+// body renders the Provenance resource, without an id. What was replaced is an entity with the
+// role revision, what the derivation rests on has the role source.
 func (p *provenance) body(at time.Time) []byte {
 	type reference struct {
-		Reference string `json:"reference"`
+		Extension []provenanceExtension `json:"extension,omitempty"`
+		Reference string                `json:"reference"`
 	}
 	type coding struct {
-		System string `json:"system"`
-		Code   string `json:"code"`
+		System  string `json:"system"`
+		Code    string `json:"code"`
+		Display string `json:"display,omitempty"`
 	}
 	type concept struct {
 		Coding []coding `json:"coding"`
@@ -54,11 +97,16 @@ func (p *provenance) body(at time.Time) []byte {
 		Role string    `json:"role"`
 		What reference `json:"what"`
 	}
+	operation := "UPDATE"
+	if len(p.earlier) == 0 {
+		operation = "CREATE"
+	}
 	out := struct {
 		ResourceType string      `json:"resourceType"`
 		Target       []reference `json:"target"`
 		Recorded     string      `json:"recorded"`
 		Policy       []string    `json:"policy,omitempty"`
+		Reason       []concept   `json:"reason,omitempty"`
 		Activity     concept     `json:"activity"`
 		Agent        []agent     `json:"agent"`
 		Entity       []entity    `json:"entity,omitempty"`
@@ -66,17 +114,27 @@ func (p *provenance) body(at time.Time) []byte {
 		ResourceType: "Provenance",
 		Recorded:     at.UTC().Format(fhir.InstantLayout),
 		Policy:       p.policies,
-		Activity:     concept{[]coding{{"http://terminology.hl7.org/CodeSystem/v3-DataOperation", "UPDATE"}}},
+		Activity:     concept{[]coding{{System: "http://terminology.hl7.org/CodeSystem/v3-DataOperation", Code: operation}}},
 		Agent: []agent{{
-			Type: concept{[]coding{{"http://terminology.hl7.org/CodeSystem/provenance-participant-type", "assembler"}}},
-			Who:  reference{careplan.Software},
+			Type: concept{[]coding{{System: "http://terminology.hl7.org/CodeSystem/provenance-participant-type", Code: "assembler"}}},
+			Who:  reference{Reference: careplan.Software},
 		}},
 	}
 	for _, t := range p.targets {
-		out.Target = append(out.Target, reference{t})
+		var extensions []provenanceExtension
+		for _, c := range t.changes {
+			extensions = append(extensions, extensionOf(c))
+		}
+		out.Target = append(out.Target, reference{extensions, t.reference})
+	}
+	for _, r := range p.reasons {
+		out.Reason = append(out.Reason, concept{[]coding{{r.System, r.Code, r.Display}}})
 	}
 	for _, s := range p.sources {
-		out.Entity = append(out.Entity, entity{"source", reference{s}})
+		out.Entity = append(out.Entity, entity{"source", reference{Reference: s}})
+	}
+	for _, e := range p.earlier {
+		out.Entity = append(out.Entity, entity{"revision", reference{Reference: e}})
 	}
 	body, err := json.Marshal(out)
 	if err != nil { // strings only: cannot happen

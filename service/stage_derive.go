@@ -152,13 +152,13 @@ func (s *Service) deriveOne(ctx context.Context, r *store.Reader, a *ahead, id s
 	var record provenance
 	for _, o := range differ {
 		known, err := r.Known(ctx, o.Type, o.ID)
-		if err != nil || known || !o.isNew {
+		if err != nil || known || o.was != nil {
 			return nil, err // an update, which is for the transaction
 		}
 		if err := add(o.node, o.ID); err != nil {
 			return nil, err
 		}
-		record.add(&fhir.Resource{Type: o.Type, ID: o.ID, Version: 1}, o.Prescribed)
+		record.add(&fhir.Resource{Type: o.Type, ID: o.ID, Version: 1}, o, s.protocols)
 	}
 	if len(differ) > 0 {
 		n, err := fhir.Parse(record.body(a.at))

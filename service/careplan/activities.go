@@ -31,6 +31,7 @@ func (p *plan) activities() []*fhir.Node {
 		performers, owner := p.performers(s)
 		was := existing[s.id]
 		if was != nil && !replaceable(was) {
+			p.keepBegun(s, was)
 			list = append(list, was)
 			p.keepTask(s.id)
 			continue

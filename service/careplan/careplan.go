@@ -71,6 +71,8 @@ type Prescribed struct {
 	Basis []Source
 	// Definitions are the PlanDefinitions that it follows, as url|version.
 	Definitions []string
+	// Kept are the activities of a plan that new facts would move, were they not begun.
+	Kept []Change
 }
 
 // Notice is what there is to tell about one Procedure.

@@ -27,6 +27,8 @@ type plan struct {
 	bound      map[*level]pathVariables
 	// failed says why the protocol cannot be applied, nil while it can.
 	failed *failure
+	// begun are the activities that would move, were they not begun.
+	begun []Change
 }
 
 func (p *plan) ref() string { return "CarePlan/" + p.id }
@@ -87,6 +89,7 @@ func (p *plan) derive() {
 	o.set("text", p.narrative(o, activities))
 	o.arrange(carePlanOrder)
 	p.d.emit("CarePlan", p.id, o, p.basis(), p.definitions())
+	p.d.result.Resources[len(p.d.result.Resources)-1].Kept = p.begun
 	p.closeLeftOvers()
 }
 
