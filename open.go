@@ -29,7 +29,7 @@ func open(ctx context.Context, cfg config.Config, base string, sameIndex bool, o
 		return nil, nil, err
 	}
 	s, err := service.New(ctx, service.Options{
-		Store: db, Definitions: known, BaseURL: base, Zone: cfg.Zone, References: cfg.References,
+		Store: db, Definitions: known, BaseURL: base, Zone: cfg.Zone, PoliciesOff: cfg.PoliciesOff, References: cfg.References,
 		Logger: o.Logger, Software: versionName(), MaxResource: cfg.MaxBody, SameIndex: sameIndex,
 	})
 	if err != nil {

@@ -21,6 +21,8 @@ type Config struct {
 	References string
 	// Site and Definitions are a file and a folder that exist, or "".
 	Site, Definitions string
+	// PoliciesOff are the codes of the policies that the site has switched off.
+	PoliciesOff []string
 	// Keys is the folder of the signing keys, "" for the one beside the database.
 	Keys string
 	// Auth is "none": it is the only kind of authentication in this version.

@@ -62,6 +62,8 @@ var settings = func() []Setting {
 			Meaning: "requests per second and burst of one client"},
 		{Name: "DEFINITIONS", set: existingFolder,
 			Meaning: "folder of a hospital's own definitions, *.json"},
+		{Name: "POLICIES_OFF", set: setPoliciesOff,
+			Meaning: "policies that protocols are applied without, by code and with commas between them"},
 		{Name: "AUTH", Default: "none", set: setAuth,
 			Meaning: "none or jwt"},
 		{Name: "AUTH_ISSUER", set: notYet, Meaning: "trusted issuer of tokens"},
@@ -269,6 +271,20 @@ func setOrigins(c *Config, v string) error {
 			return errors.New("is no list of web origins; name each one as browsers do, such as https://dashboard.hospital.example, with commas between them and without a path")
 		}
 		c.CORSOrigins = append(c.CORSOrigins, origin)
+	}
+	return nil
+}
+
+// policyCode is the form of a code of CodeSystem/policy. Which there are, the definitions say.
+var policyCode = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+
+func setPoliciesOff(c *Config, v string) error {
+	for code := range strings.SplitSeq(v, ",") {
+		code = strings.TrimSpace(code)
+		if !policyCode.MatchString(code) || slices.Contains(c.PoliciesOff, code) {
+			return errors.New("is no list of policies; name each one once by its code, such as conversion-by-day-5, with commas between them")
+		}
+		c.PoliciesOff = append(c.PoliciesOff, code)
 	}
 	return nil
 }

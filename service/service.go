@@ -27,6 +27,8 @@ type Options struct {
 	BaseURL string
 	// Zone is the time zone of the care site.
 	Zone *time.Location
+	// PoliciesOff are the codes of CodeSystem/policy that the site has switched off.
+	PoliciesOff []string
 	// References is the reference policy: "types", "exist" or "off"; "" means "types".
 	References string
 	Logger     *slog.Logger
@@ -144,7 +146,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if s.scales, err = validate.NewScales(o.Definitions); err != nil {
 		return nil, fmt.Errorf("measurement scales: %w", err)
 	}
-	if s.protocols, err = careplan.Compile(o.Definitions, o.Zone); err != nil {
+	if s.protocols, err = careplan.Compile(o.Definitions, o.Zone, o.PoliciesOff...); err != nil {
 		return nil, fmt.Errorf("protocols: %w", err)
 	}
 	s.ofCases = s.caseParameters()

@@ -23,7 +23,7 @@ func (p *plan) activities() []*fhir.Node {
 		if s.activity == nil {
 			continue
 		}
-		truth, texts := p.applies(s.level)
+		truth, assumed := p.applies(s.level)
 		if truth == path.False {
 			continue
 		}
@@ -36,7 +36,7 @@ func (p *plan) activities() []*fhir.Node {
 			p.keepTask(s.id)
 			continue
 		}
-		list = append(list, p.activity(s, was, performers, texts))
+		list = append(list, p.activity(s, was, performers, assumed))
 		p.task(s, performers, owner)
 	}
 	for _, a := range p.existing.Each("activity") {
@@ -62,7 +62,7 @@ func (e *Engine) derived(a *fhir.Node) bool {
 }
 
 // activity writes one CarePlan.activity.
-func (p *plan) activity(s *step, was *fhir.Node, performers []raw, texts []string) *fhir.Node {
+func (p *plan) activity(s *step, was *fhir.Node, performers []raw, assumed []assumption) *fhir.Node {
 	def := s.activity
 	d := object{}
 	d.set("kind", def.kind)
@@ -80,7 +80,11 @@ func (p *plan) activity(s *step, was *fhir.Node, performers []raw, texts []strin
 	p.scheduled(&d, s)
 	d.set("performer", performers)
 	d.put("productCodeableConcept", def.product)
-	d.set("description", strings.Join(append([]string{s.description()}, texts...), " "))
+	texts := []string{s.description()}
+	for _, a := range assumed {
+		texts = append(texts, a.text)
+	}
+	d.set("description", strings.Join(texts, " "))
 	if was != nil {
 		mergeExtensions(&d, was.Get("detail"))
 		d.keep(was.Get("detail"), "statusReason", "scheduledTiming", "scheduledPeriod", "scheduledString", "doNotPerform", "kind", "goal", "performer", "productCodeableConcept")
@@ -88,12 +92,11 @@ func (p *plan) activity(s *step, was *fhir.Node, performers []raw, texts []strin
 	d.arrange(detailOrder)
 	a := object{}
 	a.set("id", s.id)
-	extensions := raws(s.extensions)
-	for _, text := range texts {
-		extensions = append(extensions, raw{&fhir.Node{Raw: encode(struct {
-			URL  string `json:"url"`
-			Text string `json:"valueString"`
-		}{policyExtension, text})}})
+	extensions := slices.Clone(s.extensions)
+	for _, a := range assumed {
+		if a.label != nil {
+			extensions = append(extensions, labels(a.label)...)
+		}
 	}
 	a.set("extension", extensions)
 	a.set("detail", d)
@@ -105,12 +108,17 @@ func (p *plan) activity(s *step, was *fhir.Node, performers []raw, texts []strin
 	return a.node()
 }
 
-// description is the activity in plain words, with the block that it belongs to.
+// description is the activity in plain words, with the block that it belongs to, and what the
+// action adds.
 func (s *step) description() string {
-	if s.level.label == "" {
-		return s.activity.description
+	text := s.activity.description
+	if s.level.label != "" {
+		text = s.level.label + ": " + text
 	}
-	return s.level.label + ": " + s.activity.description
+	if s.addition != "" {
+		text += " " + s.addition
+	}
+	return text
 }
 
 // scheduled writes scheduled[x] in plain local dates.

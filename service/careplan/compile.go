@@ -14,13 +14,17 @@ import (
 // the CodeSystems, ValueSets and ConceptMaps; other types are passed over. zone is the
 // care site's: it says which local date an instant has. The error joins every reason why
 // the definitions cannot be used, each with the url and the place: what is not understood
-// is refused, never ignored.
-func Compile(definitions []*fhir.Node, zone *time.Location) (*Engine, error) {
+// is refused, never ignored. off are the codes of CodeSystem/policy that the site has switched
+// off: what is there only by them is left out.
+func Compile(definitions []*fhir.Node, zone *time.Location, off ...string) (*Engine, error) {
 	small := make([]*fhir.Node, len(definitions))
 	for i, d := range definitions {
 		small[i] = compacted(d)
 	}
-	definitions = small
+	definitions, err := withoutPolicies(small, off)
+	if err != nil {
+		return nil, err
+	}
 	c := &compiler{plans: map[string]*fhir.Node{}, activities: map[string]*activity{}, inputs: map[string]bool{}, systems: map[string]bool{}}
 	c.terms = readTerminology(definitions, c.fail)
 	for _, code := range outcomes {
@@ -175,7 +179,7 @@ func (c *compiler) plan(d *fhir.Node, place, reference string) (*fhir.Node, bool
 // understood are the members of PlanDefinition.action that have an effect here, and those
 // that only explain.
 var understood = []string{
-	"id", "extension", "prefix", "title", "description", "textEquivalent", "code", "reason", "documentation",
+	"id", "extension", "prefix", "title", "_title", "description", "_description", "textEquivalent", "_textEquivalent", "code", "reason", "documentation",
 	"goalId", "trigger", "condition", "input", "output", "relatedAction", "type", "definitionCanonical",
 	"dynamicValue", "action",
 }

@@ -65,7 +65,7 @@ func TestCompileRefuses(t *testing.T) {
 		"a member that would be ignored":   {course, `"id": "loading",`, `"id": "loading", "selectionBehavior": "any",`, "selectionBehavior: is not supported"},
 		"an id that is used twice":         {course, `"id": "loading"`, `"id": "rehabilitation"`, `"rehabilitation" is used twice`},
 		"an activity without an id":        {course, `"id": "loading",`, ``, "has no id"},
-		"an action that does nothing":      {course, `"definitionCanonical": "https://aftercare.example/fhir/ActivityDefinition/loading|1.0.0"`, `"description": "x"`, "it does nothing"},
+		"an action that does nothing":      {course, `"definitionCanonical": "https://aftercare.example/fhir/ActivityDefinition/loading|1.0.0"`, `"prefix": "x"`, "it does nothing"},
 		"a trigger on something else":      {umbrella, `"type": "Procedure"`, `"type": "Encounter"`, `"Encounter" is not supported`},
 		"a named event":                    {umbrella, `"type": "data-added"`, `"type": "named-event"`, `"named-event" is not supported`},
 		"a filter on something else":       {umbrella, `"path": "code"`, `"path": "category"`, `"category" is not supported`},

@@ -79,13 +79,20 @@ func (p *plan) variables(l *level) path.Variables {
 	return v
 }
 
+// assumption is what an included activity says where nobody knows whether it applies. label, if
+// not nil, marks it as a choice of ours.
+type assumption struct {
+	text  string
+	label *fhir.Node
+}
+
 // applies answers whether a level's conditions hold. Unknown comes with what the included
 // activity should say about it.
-func (p *plan) applies(l *level) (path.Truth, []string) {
+func (p *plan) applies(l *level) (path.Truth, []assumption) {
 	if l == nil {
 		return path.True, nil
 	}
-	truth, texts := p.applies(l.parent)
+	truth, said := p.applies(l.parent)
 	if truth == path.False {
 		return truth, nil
 	}
@@ -101,14 +108,14 @@ func (p *plan) applies(l *level) (path.Truth, []string) {
 				continue
 			}
 			p.tellOnce("assumed")
-			text := c.whenUnknown
-			if text == "" {
-				text = p.d.engine.terms.outcome("assumed").text
+			a := assumption{p.d.engine.terms.outcome("assumed").text, c.whenUnknown}
+			if c.whenUnknown != nil {
+				a.text = c.whenUnknown.Str("valueString")
 			}
-			if !slices.Contains(texts, text) {
-				texts = append(texts, text)
+			if !slices.ContainsFunc(said, func(s assumption) bool { return s.text == a.text }) {
+				said = append(said, a)
 			}
 		}
 	}
-	return truth, texts
+	return truth, said
 }

@@ -118,18 +118,14 @@ func (x *expansion) action(a *fhir.Node, place string, d *fhir.Node, l *level, p
 }
 
 func (x *expansion) step(a *fhir.Node, place string, d *fhir.Node, l *level, id string, act *activity, s *scope) {
-	st := &step{id: id, action: nameOfAction(d, place, a), level: l, activity: act, rule: a.Str("textEquivalent"), task: a.Get("output") != nil}
+	st := &step{id: id, action: nameOfAction(d, place, a), level: l, activity: act, rule: a.Str("textEquivalent"), addition: a.Str("description"), task: a.Get("output") != nil}
 	for _, code := range a.Each("code", "coding") {
 		st.events = append(st.events, codingOf(code).key())
 	}
 	if st.outcome = extensionValue(a, outcomeExtension, "valueCode"); st.outcome != "" {
 		x.checkOutcome(st.outcome, d.Str("url"), place)
 	}
-	for _, e := range a.Each("extension") {
-		if url := e.Str("url"); url == factExtension || url == policyExtension {
-			st.extensions = append(st.extensions, e)
-		}
-	}
+	st.extensions = grounds(a)
 	for _, goalID := range a.Each("goalId") {
 		if g := s.goals[goalID.Text]; g != nil {
 			st.goals = append(st.goals, g)
@@ -143,8 +139,8 @@ func (x *expansion) step(a *fhir.Node, place string, d *fhir.Node, l *level, id 
 	for i, r := range a.Each("relatedAction") {
 		x.pending = append(x.pending, pendingRelation{s, st, fmt.Sprintf("%s.relatedAction[%d]", place, i), r})
 	}
-	if act != nil && a.Get("relatedAction") == nil && act.waits == "" {
-		x.fail(d, place, "can never be dated: it has no relatedAction, and its ActivityDefinition no timingTiming.code.text")
+	if act != nil && a.Get("relatedAction") == nil && act.waits == "" && st.rule == "" {
+		x.fail(d, place, "can never be dated: it has no relatedAction and no textEquivalent, and its ActivityDefinition no timingTiming.code.text")
 	}
 	s.steps[a.Str("id")] = st
 	s.order = append(s.order, st)
@@ -161,11 +157,7 @@ func (x *expansion) goal(s *scope, place string, n *fhir.Node, l *level, prefix 
 		x.fail(s.plan, place, "needs description.text")
 	}
 	g := &goal{id: prefix + id, level: l, node: n}
-	for _, e := range n.Each("extension") {
-		if url := e.Str("url"); url == factExtension || url == policyExtension {
-			g.extensions = append(g.extensions, e)
-		}
-	}
+	g.extensions = grounds(n)
 	for i, t := range n.Each("target") {
 		var due *offset
 		if t.Get("due") != nil {

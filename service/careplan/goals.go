@@ -54,7 +54,7 @@ func (p *plan) goal(g *goal, id string) {
 	o.set("language", "en-GB")
 	extensions := []any{derivedStatus("active")}
 	for _, x := range g.extensions {
-		extensions = append(extensions, raw{x})
+		extensions = append(extensions, x)
 	}
 	o.set("extension", extensions)
 	o.set("identifier", []identifier{{goalSystem, p.key + "#" + g.id}})

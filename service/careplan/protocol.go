@@ -99,9 +99,9 @@ type condition struct {
 	// action is where it stands, for people.
 	action     string
 	expression *path.Expression
-	// whenUnknown is what an activity says that was included although the answer is not
-	// known.
-	whenUnknown string
+	// whenUnknown is the extension with what an activity says that was included although the
+	// answer is not known, nil for none.
+	whenUnknown *fhir.Node
 }
 
 // step is one action of a pathway that is an anchor or an activity.
@@ -117,9 +117,11 @@ type step struct {
 	// outcome is given while an anchor has no operation.
 	outcome string
 	// rule says in words when the activity is due.
-	rule       string
+	rule string
+	// addition is a sentence of the action that follows the description of the activity.
+	addition   string
 	related    []relation
-	extensions []*fhir.Node
+	extensions []raw
 	goals      []*goal
 	task       bool
 	performer  *dynamicPerformer
@@ -142,7 +144,7 @@ type activity struct {
 	once bool
 	// repeat are the members of a repeating timing.
 	repeat []fhir.Member
-	// waits says what an activity without a date waits for.
+	// waits says what an activity without a date waits for, in the words of timingTiming.code.
 	waits string
 }
 
@@ -156,7 +158,7 @@ type participant struct {
 type goal struct {
 	id         string
 	level      *level
-	extensions []*fhir.Node
+	extensions []raw
 	node       *fhir.Node
 	start      *step
 	targets    []target

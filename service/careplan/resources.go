@@ -121,7 +121,7 @@ func mergeExtensions(o *object, existing *fhir.Node) {
 	var foreign []raw
 	for _, x := range existing.Each("extension") {
 		switch x.Str("url") {
-		case factExtension, policyExtension, statusExtension, beforeExtension:
+		case factExtension, policyExtension, policyCodeExtension, statusExtension, beforeExtension:
 		default:
 			foreign = append(foreign, raw{x})
 		}

@@ -118,7 +118,7 @@ func (p *plan) resolve(s *step) schedule {
 		p.failDates(s, "date-impossible")
 	case result.window.empty():
 		p.failDates(s, "window-empty")
-	case s.activity != nil && s.activity.waits != "":
+	case s.activity != nil && (s.activity.waits != "" || len(s.related) == 0):
 		return schedule{}
 	}
 	return result

@@ -15,13 +15,18 @@ const (
 	whenEmptyExtension   = fhir.Canonical + "/StructureDefinition/when-empty"
 )
 
-func extensionValue(n *fhir.Node, url, member string) string {
+// extensionOf is the first extension with a url, nil for none.
+func extensionOf(n *fhir.Node, url string) *fhir.Node {
 	for _, e := range n.Each("extension") {
 		if e.Str("url") == url {
-			return e.Str(member)
+			return e
 		}
 	}
-	return ""
+	return nil
+}
+
+func extensionValue(n *fhir.Node, url, member string) string {
+	return extensionOf(n, url).Str(member)
 }
 
 // level reads what an action demands on top of the actions around it.
@@ -43,7 +48,7 @@ func (c *compiler) level(d *fhir.Node, place string, a *fhir.Node, parent *level
 			continue
 		}
 		e := c.expression(d, at+".expression", n.Get("expression"))
-		l.conditions = append(l.conditions, condition{nameOfAction(d, place, a), e, extensionValue(n, whenUnknownExtension, "valueString")})
+		l.conditions = append(l.conditions, condition{nameOfAction(d, place, a), e, extensionOf(n, whenUnknownExtension)})
 	}
 	return l
 }
@@ -153,7 +158,12 @@ func (c *compiler) activity(d *fhir.Node) *activity {
 		a.participants = append(a.participants, who)
 	}
 	timing := d.Get("timingTiming")
-	a.waits = timing.Str("code", "text")
+	if a.waits = timing.Str("code", "text"); a.waits == "" {
+		for _, c := range timing.Each("code", "coding", "display") {
+			a.waits = c.Text
+			break
+		}
+	}
 	if repeat := timing.Get("repeat"); repeat != nil {
 		count := repeat.Get("count")
 		a.once = len(repeat.Members) == 1 && count != nil && count.Text == "1"
