@@ -85,7 +85,7 @@ func (p *parser) plain(e *entry, modifier, raw string) (Clause, error) {
 		}
 		return Clause{Not: &c}, nil
 	}
-	return c, nil
+	return e.lookedInto(c), nil
 }
 
 // modified reads one value with a modifier; that of :not and :not-in is read as without not.
@@ -138,7 +138,8 @@ func (p *parser) facetValue(facet *Parameter, parse func(*asked, string) (Value,
 }
 
 // missing reads :missing (https://hl7.org/fhir/R4/search.html#missing). All resources have an id
-// and a time of their last update.
+// and a time of their last update. A value that only a modifier finds, such as the text of a concept
+// without a code or a reference by an identifier alone, is not missing.
 func (p *parser) missing(e *entry, raw string) (Clause, error) {
 	if raw != "true" && raw != "false" {
 		return Clause{}, problem("the value of :missing is true or false")
@@ -154,7 +155,19 @@ func (p *parser) missing(e *entry, raw string) (Clause, error) {
 	case Special:
 		param = e.latitude
 	}
-	return Clause{Param: param, Modifier: "missing", Values: []Value{{Missing: absent}}}, p.spend(1)
+	var all []Clause
+	for _, place := range []*Parameter{param, e.text, e.identifier} {
+		if place != nil {
+			all = append(all, Clause{Param: place, Modifier: "missing", Values: []Value{{Missing: absent}}})
+		}
+	}
+	switch {
+	case len(all) == 1:
+		return all[0], p.spend(1)
+	case absent:
+		return Clause{All: all}, p.spend(len(all))
+	}
+	return Clause{Any: all}, p.spend(len(all))
 }
 
 // asked is what the reading of one value depends on.

@@ -158,7 +158,7 @@ func TestExtract(t *testing.T) {
 			`{"resourceType":"Provenance","target":[{"reference":"http://o/f/Patient/1"},{"reference":"urn:uuid:1","type":"Patient"},{"reference":"http://o/f/Group/1/_history/2"},
 				{"reference":"http://o/f/Patient/1/_history/2"},{"reference":"Patient"},{"reference":"urn:uuid:2"},{"reference":"http://Patient/1"},{}]}`,
 			[]string{"patient http://o/f/Patient/1", "patient urn:uuid:1", "patient http://o/f/Patient/1/_history/2",
-				"target http://o/f/Patient/1", "target urn:uuid:1", "target http://o/f/Group/1/_history/2",
+				"target http://o/f/Patient/1", "target urn:uuid:1", "target http://o/f/Group/1", "target http://o/f/Group/1/_history/2",
 				"target http://o/f/Patient/1/_history/2", "target Patient", "target urn:uuid:2", "target http://Patient/1"}},
 		"a contained patient": {
 			`{"resourceType":"Procedure","contained":[{"resourceType":"Patient","id":"c","identifier":[{"value":"1"}]},{"resourceType":"Group","id":"g"}],"subject":{"reference":"#c"}}`,
@@ -168,6 +168,9 @@ func TestExtract(t *testing.T) {
 			[]string{"instantiates-canonical http://x/PlanDefinition/a", "instantiates-canonical http://x/PlanDefinition/a|1.0",
 				"instantiates-canonical http://x/PlanDefinition/b", "instantiates-canonical PlanDefinition/c",
 				"instantiates-canonical " + base + "/PlanDefinition/c|2", "instantiates-canonical http://x/d"}},
+		"a version, which is a text, without case": {
+			`{"resourceType":"PlanDefinition","version":"1.0-RC"}`,
+			[]string{"version |1.0-rc"}},
 		"uri as it is written": {
 			`{"resourceType":"PlanDefinition","url":"http://X/A/","name":"APlan"}`,
 			[]string{"name aplan <APlan>", "url http://X/A/"}},
@@ -180,7 +183,7 @@ func TestExtract(t *testing.T) {
 				"score 6 http://unitsofmeasure.org|{score}", "value-quantity 6 http://unitsofmeasure.org|{score}"}},
 		"a quantity with a comparator": {
 			`{"resourceType":"Observation","valueQuantity":{"value":5,"comparator":"<","unit":"cm"}}`,
-			[]string{"code-value-quantity$2 -Inf..5 |cm", "combo-value-quantity -Inf..5 |cm", "score -Inf..5 |cm", "value-quantity -Inf..5 |cm"}},
+			[]string{"code-value-quantity$2 -Inf..4.999999999999999 |cm", "combo-value-quantity -Inf..4.999999999999999 |cm", "score -Inf..4.999999999999999 |cm", "value-quantity -Inf..4.999999999999999 |cm"}},
 		"an integer as a quantity": {`{"resourceType":"Observation","valueInteger":6}`, []string{"score 6 |"}},
 		"a range": {
 			`{"resourceType":"Observation","valueRange":{"low":{"value":1,"code":"d"},"high":{"value":2,"code":"d"}}}`,

@@ -5,7 +5,7 @@ import "slices"
 // facets are the parameters that modifiers of another ask for; nil where R4 does not allow the
 // modifier. See Parameter.
 type facets struct {
-	text, identifier, ofType, canonical, latitude, longitude *Parameter
+	text, identifier, ofType, canonical, latitude, longitude, contains, ends *Parameter
 }
 
 // addFacets gives an entry the facets that its kind and the types of its values have.
@@ -27,6 +27,10 @@ func (e *entry) addFacets() {
 		}
 	case Quantity:
 		e.canonical = facet("canonical", Quantity)
+	case String:
+		if !e.phonetic() {
+			e.contains, e.ends = facet("contains", Pieces), facet("ends", Pieces)
+		}
 	case Special:
 		e.latitude, e.longitude = facet("latitude", Number), facet("longitude", Number)
 	}

@@ -195,7 +195,8 @@ func (p *parser) filterString(e *entry, op, value string) (Clause, error) {
 	case e.phonetic():
 		modifier = ""
 	}
-	return p.value(e, modifier, "", Escape(value))
+	c, err := p.value(e, modifier, "", Escape(value))
+	return e.lookedInto(c), err
 }
 
 // filterSystems are the names that a filter may give a code system by.

@@ -9,7 +9,7 @@ import (
 
 // versions count up when the rows of a kind come to mean something else although no definition
 // has changed, as when texts are folded in another way. What is stored is then indexed again.
-var versions = map[Kind]int{Token: 1, Reference: 1, Date: 1, String: 1, URI: 1, Number: 1, Quantity: 1, Text: 1, Special: 1}
+var versions = map[Kind]int{Token: 1, Reference: 2, Date: 1, String: 1, URI: 1, Number: 1, Quantity: 2, Text: 1, Special: 1, Pieces: 1}
 
 // Fingerprints gives, by resource type and by Parameter.Code, a hash of all that the rows of a
 // parameter rest on besides the resource: its definition, the version of its kind, and of zone and
@@ -43,6 +43,9 @@ type site struct{ zone, base string }
 func (s site) of(e *entry, expression string) string {
 	kind := e.param.Kind
 	text := fmt.Sprintf("%d %s %q %q %q %q %q", versions[kind], kind.Name(), expression, e.code, e.param.Targets, e.system, e.types)
+	if e.caseless() {
+		text += " caseless"
+	}
 	if kind == Date {
 		text += fmt.Sprintf(" zone %q", s.zone)
 	}
@@ -57,7 +60,7 @@ func (s site) simple(codes map[string]string, e *entry, described string) {
 	if e.param.Kind != Special { // it has facets alone
 		codes[e.param.Code] = hash(e.param.Code, described)
 	}
-	for _, facet := range []*Parameter{e.text, e.identifier, e.ofType, e.canonical, e.latitude, e.longitude} {
+	for _, facet := range []*Parameter{e.text, e.identifier, e.ofType, e.canonical, e.latitude, e.longitude, e.contains, e.ends} {
 		if facet != nil {
 			codes[facet.Code] = hash(facet.Code, described, fmt.Sprint(versions[facet.Kind]))
 		}

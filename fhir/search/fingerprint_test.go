@@ -71,11 +71,11 @@ func TestFingerprints(t *testing.T) {
 		want []string
 	}{
 		"the same twice":        {before, with(), nil},
-		"a new parameter":       {before, with(own("Patient.name.text")), []string{"Patient.nickname"}},
-		"another expression":    {with(own("Patient.name.text")), with(own("Patient.name.family")), []string{"Patient.nickname"}},
-		"another kind":          {with(own("Patient.name.text")), with(ownParameter(t, "Patient", "nickname", "token", "Patient.name.text", "")), []string{"Patient.nickname", "Patient.nickname:of-type", "Patient.nickname:text"}},
+		"a new parameter":       {before, with(own("Patient.name.text")), []string{"Patient.nickname", "Patient.nickname:contains", "Patient.nickname:ends"}},
+		"another expression":    {with(own("Patient.name.text")), with(own("Patient.name.family")), []string{"Patient.nickname", "Patient.nickname:contains", "Patient.nickname:ends"}},
+		"another kind":          {with(own("Patient.name.text")), with(ownParameter(t, "Patient", "nickname", "token", "Patient.name.text", "")), []string{"Patient.nickname", "Patient.nickname:contains", "Patient.nickname:ends", "Patient.nickname:of-type", "Patient.nickname:text"}},
 		"other targets":         {with(ownParameter(t, "Task", "to", "reference", "Task.owner", `,"target":["Patient"]`)), with(ownParameter(t, "Task", "to", "reference", "Task.owner", `,"target":["Group"]`)), []string{"Task.to", "Task.to:identifier"}},
-		"of another name alone": {with(own("Patient.name.text")), with(ownParameter(t, "Patient", "other", "string", "Patient.name.text", "")), []string{"Patient.nickname", "Patient.other"}},
+		"of another name alone": {with(own("Patient.name.text")), with(ownParameter(t, "Patient", "other", "string", "Patient.name.text", "")), []string{"Patient.nickname", "Patient.nickname:contains", "Patient.nickname:ends", "Patient.other", "Patient.other:contains", "Patient.other:ends"}},
 		"one part of a composite": {with(pair("code", "value.as(Quantity)")), with(pair("interpretation", "value.as(Quantity)")),
 			[]string{"Observation.pair$1", "Observation.pair$2", "Observation.pair$2:canonical"}},
 	} {

@@ -23,6 +23,7 @@ var kinds = map[Kind]kind{
 	Text:        {"string", nil, nil},
 	Composite:   {"composite", nil, nil},
 	Special:     {"special", indexPosition, nil},
+	Pieces:      {"string", nil, nil},
 }
 
 // kindByName reads SearchParameter.type.

@@ -1,6 +1,7 @@
 package search
 
 import (
+	"math"
 	"math/big"
 
 	"aftercare/fhir"
@@ -9,7 +10,7 @@ import (
 
 // indexQuantity gives the values of a Quantity (or Age, Duration, Money), of a Range, of the
 // bounds of SampledData, or of a bare number (https://hl7.org/fhir/R4/search.html#quantity). A
-// comparator opens one side. There is a row for the unit's system and code, one for its text
+// comparator opens one side; what is less than 5 ends just before it. There is a row for the unit's system and code, one for its text
 // where that differs, and one in base units, of the facet canonical, where UCUM knows how.
 func indexQuantity(x *extraction, v value) error {
 	if v.Kind == fhir.Number {
@@ -37,14 +38,31 @@ func indexQuantity(x *extraction, v value) error {
 	return x.quantity(q)
 }
 
-// quantity is a range of numbers, both ends included, with a unit.
+// quantity is a range of numbers with a unit. Both ends are included, but where before and after say
+// otherwise: it is all before the high one, or after the low one.
 type quantity struct {
 	low, high          *decimal
+	after, before      bool
 	system, code, unit string
 }
 
+// in sets the range of a row, in the given unit or, without one, as it is.
+func (q quantity) in(unit *ucum.Unit, row Row) Row {
+	if unit != nil {
+		q.low, q.high = q.low.toBase(*unit), q.high.toBase(*unit)
+	}
+	row.NumberLow, row.NumberHigh = q.low.orInf(-1), q.high.orInf(1)
+	if q.after {
+		row.NumberLow = math.Nextafter(row.NumberLow, math.Inf(1))
+	}
+	if q.before {
+		row.NumberHigh = math.Nextafter(row.NumberHigh, math.Inf(-1))
+	}
+	return row
+}
+
 func (x *extraction) quantity(q quantity) error {
-	row := Row{System: q.system, Value: q.code, NumberLow: q.low.orInf(-1), NumberHigh: q.high.orInf(1)}
+	row := q.in(nil, Row{System: q.system, Value: q.code})
 	if q.code != "" || q.unit == "" {
 		if q.code == "" {
 			row.System = ""
@@ -66,8 +84,7 @@ func (x *extraction) quantity(q quantity) error {
 	if !ok {
 		return nil
 	}
-	return x.add(Row{Param: x.entry.canonical, Value: unit.Base,
-		NumberLow: q.low.toBase(unit).orInf(-1), NumberHigh: q.high.toBase(unit).orInf(1)})
+	return x.add(q.in(&unit, Row{Param: x.entry.canonical, Value: unit.Base}))
 }
 
 // quantityOf reads a Quantity or Money; false where it has no value.
@@ -89,9 +106,13 @@ func quantityOf(n *fhir.Node) (q quantity, ok bool, err error) {
 	}
 	switch n.Str("comparator") {
 	case "":
-	case "<", "<=":
+	case "<":
+		q.low, q.before = nil, true
+	case "<=":
 		q.low = nil
-	case ">", ">=":
+	case ">":
+		q.high, q.after = nil, true
+	case ">=":
 		q.high = nil
 	default:
 		return q, false, problem("the comparator of the quantity is not known")

@@ -8,7 +8,8 @@ type Kind byte
 // The kinds of parameter. ID and LastUpdated are the two that every resource has in its
 // envelope; they have no index rows. Text is _text and _content, which have a full-text index.
 // Composite has the rows of its Components. Special is Location.near. No clause is on a
-// Composite or a Special: the parser turns it into clauses on what has rows.
+// Composite or a Special: the parser turns it into clauses on what has rows. Pieces are those of
+// long texts, which a clause asks for with the modifiers contains and ends.
 const (
 	Token Kind = iota + 1
 	Reference
@@ -22,6 +23,15 @@ const (
 	Text
 	Composite
 	Special
+	Pieces
+)
+
+// LongText is the number of bytes from which on a folded text has pieces, and PieceText the most
+// that one of them has. Whatever stands in a text in SoughtText bytes stands in one of its pieces.
+const (
+	LongText   = 512
+	PieceText  = 1024
+	SoughtText = 480
 )
 
 // Parameter is one search parameter of one resource type.
@@ -47,6 +57,8 @@ type Parameter struct {
 // "value-quantity:canonical" (Quantity) has the quantities in base units, where they can be
 // converted: System is "", Value the base units. The rows of "value-quantity" are those that are
 // written. "near:latitude" and "near:longitude" (Number) are where a Location is, in degrees.
+// "name:contains" (Pieces) has a text of LongText bytes or more in pieces that overlap, and
+// "name:ends" its last one alone.
 
 // Key names the parameter in tables: "Procedure.date".
 func (p *Parameter) Key() string { return p.Type + "." + p.Code }
@@ -186,7 +198,8 @@ type Value struct {
 	// types are possible), Value the id, or with System "" and URL set, the URL.
 	// String: Value folded like Row.Value; it matches as a prefix, and with the modifier
 	// "contains" anywhere, with "ends" at the end and with "equals" whole, the last two of
-	// which only _filter gives. With "exact" it is the text as written, to match whole.
+	// which only _filter gives. With "exact" it is the text as written, to match whole. Pieces:
+	// the same; contains and ends of a String are for texts shorter than LongText.
 	// URI: Value as written; with "below" what it begins matches at the bounds of its path,
 	// with "above" what it begins with.
 	// ID: Value.

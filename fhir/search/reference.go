@@ -10,7 +10,8 @@ import (
 
 // indexReference gives a row for a Reference that names its target, and for a canonical
 // (https://hl7.org/fhir/R4/search.html#reference): type and id for a resource of this
-// server, else the URL. A canonical with a version has two rows, without it and with it.
+// server, else the URL. A canonical with a version has two rows, without it and with it, as has the
+// URL of a version on another server; of one on this server, the version is left out.
 func indexReference(x *extraction, v value) error {
 	switch v.Kind {
 	case fhir.Object:
@@ -55,6 +56,12 @@ func (x *extraction) logical(identifier *fhir.Node) error {
 func (x *extraction) reference(s string) error {
 	ref := fhir.ParseReference(s, x.base)
 	if !ref.Local() {
+		// Of another server's version, too, it is the resource that is asked for.
+		if current, _, found := strings.Cut(ref.URL, "/_history/"); found && schemePattern.MatchString(current) {
+			if err := x.add(Row{Value: current}); err != nil {
+				return err
+			}
+		}
 		return x.add(Row{Value: ref.URL})
 	}
 	if targets := x.entry.param.Targets; len(targets) > 0 && !slices.Contains(targets, ref.Type) {

@@ -48,7 +48,45 @@ func (x *extraction) text(n *fhir.Node) error {
 	if row.Value != s {
 		row.Exact = s
 	}
-	return x.add(row)
+	if err := x.add(row); err != nil || len(row.Value) < LongText || x.entry.contains == nil {
+		return err
+	}
+	return x.pieces(row.Value)
+}
+
+// pieces adds those of a folded text that is too long to be looked into as a whole.
+func (x *extraction) pieces(s string) error {
+	for start := 0; ; {
+		end := boundary(s, start+PieceText)
+		if err := x.add(Row{Param: x.entry.contains, Value: s[start:end]}); err != nil {
+			return err
+		}
+		if end == len(s) {
+			break
+		}
+		start = boundary(s, end-SoughtText)
+	}
+	return x.add(Row{Param: x.entry.ends, Value: s[boundary(s, len(s)-SoughtText):]})
+}
+
+// boundary is the end of the last whole character before the place, or that of the text.
+func boundary(s string, at int) int {
+	if at >= len(s) {
+		return len(s)
+	}
+	for at > 0 && !utf8.RuneStart(s[at]) {
+		at--
+	}
+	return at
+}
+
+// lookedInto adds to a clause with the modifier contains or ends what it asks of long texts.
+func (e *entry) lookedInto(c Clause) Clause {
+	facet := map[string]*Parameter{"contains": e.contains, "ends": e.ends}[c.Modifier]
+	if facet == nil || c.Param != e.param {
+		return c
+	}
+	return Clause{Any: []Clause{c, {Param: facet, Modifier: c.Modifier, Values: c.Values}}}
 }
 
 // parseString reads a text, which matches the beginning of a value; with the modifier exact, all

@@ -1,9 +1,12 @@
 package search
 
 import (
+	"slices"
 	"strings"
 
 	"aftercare/fhir"
+
+	"golang.org/x/text/cases"
 )
 
 // indexToken gives one row per code (https://hl7.org/fhir/R4/search.html#token): each
@@ -12,7 +15,7 @@ import (
 // identifiers are rows of the facets :text and :of-type.
 func indexToken(x *extraction, v value) error {
 	if v.Kind != fhir.Object {
-		return x.add(Row{Value: v.Text})
+		return x.add(Row{Value: x.entry.cased(v.Text)})
 	}
 	switch v.Type {
 	case "", "Identifier", "ContactPoint", "Coding", "CodeableConcept":
@@ -103,6 +106,29 @@ var contactSystems = map[string]bool{
 	"phone": true, "fax": true, "email": true, "pager": true, "url": true, "sms": true, "other": true,
 }
 
+// plainTokens reports whether the values are of types that have no system, nor one that is implied.
+func (e *entry) plainTokens() bool {
+	return e.boolean() || len(e.types) > 0 && !e.mayHave("code", "Coding", "CodeableConcept", "Identifier")
+}
+
+// boolean reports whether true and false are all that there can be.
+func (e *entry) boolean() bool {
+	return slices.Equal(e.types, []string{"boolean"}) || len(e.paths) == 1 && e.paths[0][0].op == opHolds
+}
+
+// caseless reports whether case does not count: "if the underlying datatype is string", as R4 says
+// of tokens. That of codes and identifiers does.
+func (e *entry) caseless() bool {
+	return slices.Equal(e.types, []string{"string"}) && e.param.Kind == Token
+}
+
+func (e *entry) cased(s string) string {
+	if e.caseless() {
+		return cases.Fold().String(s)
+	}
+	return s
+}
+
 const tokenForm = "write code, system|code, |code or system|"
 
 // parseToken reads "code" (any system), "system|code", "|code" (no system) and "system|"
@@ -121,9 +147,15 @@ func parseToken(a *asked, raw string) (Value, error) {
 	default:
 		return Value{}, problem("there is more than one |; " + tokenForm)
 	}
-	if v.Value == "" && v.System == "" {
+	switch {
+	case v.System != "" && a.entry.plainTokens():
+		return Value{}, problem("its values have no system; write the value alone, and a | in it as \\|")
+	case v.Value == "" && v.System == "":
 		return Value{}, problem("there is neither a system nor a code; " + tokenForm)
+	case a.entry.boolean() && v.Value != "true" && v.Value != "false":
+		return Value{}, problem("it is true or false")
 	}
+	v.Value = a.entry.cased(v.Value)
 	// An element of type code has no system of its own: its ValueSet implies one.
 	if implied := a.entry.system; implied != "" && v.System == implied {
 		if v.Value == "" {

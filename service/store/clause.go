@@ -236,7 +236,7 @@ func acceptable(c *search.Clause) error {
 }
 
 func acceptableValue(c *search.Clause, v *search.Value) error {
-	long := c.Param.Kind == search.String && c.Modifier != "exact" && c.Modifier != "equals" || c.Param.Kind == search.URI && c.Modifier == "below"
+	long := c.Param.Kind == search.String && c.Modifier != "exact" && c.Modifier != "equals" || c.Param.Kind == search.Pieces || c.Param.Kind == search.URI && c.Modifier == "below"
 	switch {
 	case long && len(v.Value) > prefixLimit:
 		return refuseClause(c, "too-long", "a text can have at most %d bytes.", prefixLimit)
@@ -256,4 +256,4 @@ func acceptableValue(c *search.Clause, v *search.Value) error {
 }
 
 // modifiers are those that the index can answer, besides missing.
-var modifiers = map[search.Kind]string{search.Token: " not ", search.String: " contains ends equals exact ", search.URI: " below above "}
+var modifiers = map[search.Kind]string{search.Token: " not ", search.String: " contains ends equals exact ", search.Pieces: " contains ends ", search.URI: " below above "}

@@ -21,6 +21,16 @@ func prefix(s *statement, column, text string) string {
 	return "(" + cond + " AND " + column + " < " + s.arg(end) + ")"
 }
 
+// contains is the condition that column has text in it.
+func contains(s *statement, column, text string) string {
+	return "instr(" + column + ", " + s.arg([]byte(text)) + ") > 0"
+}
+
+// whole limits a condition to texts that an index holds as they are. Of longer ones there are Pieces.
+func whole(s *statement, column, condition string) string {
+	return "(length(" + column + ") < " + s.arg(keyLimit) + " AND " + condition + ")"
+}
+
 // ends is the condition that column ends with text.
 func ends(s *statement, column, text string) string {
 	n := s.arg(len(text))

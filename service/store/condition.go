@@ -147,12 +147,17 @@ func (c *clause) matchOne(s *statement, t string, v *search.Value, system int64)
 		return compare(s, v, t+".low", t+".high")
 	case search.Number, search.Quantity:
 		return compareNumber(s, v, t, system)
+	case search.Pieces:
+		if c.Modifier == "ends" {
+			return ends(s, t+".value", v.Value)
+		}
+		return contains(s, t+".value", v.Value)
 	case search.String:
 		switch c.Modifier {
 		case "contains":
-			return "instr(" + t + ".value, " + s.arg([]byte(v.Value)) + ") > 0"
+			return whole(s, t+".value", contains(s, t+".value", v.Value))
 		case "ends":
-			return ends(s, t+".value", v.Value)
+			return whole(s, t+".value", ends(s, t+".value", v.Value))
 		case "equals":
 			return t + ".value = " + s.arg(key(v.Value))
 		case "exact":

@@ -12,8 +12,8 @@ import (
 
 // Include gives the resources that includes ask for beside the matches of a page
 // (https://hl7.org/fhir/R4/search.html#include): each once, none that is a match, and none that is
-// deleted, by the round in which they are found and in order of creation. References to versions,
-// to other servers and to nothing are passed over. A canonical URL leads to the definitions that
+// deleted, by the round in which they are found and in order of creation. A reference to a version
+// leads to the current one; those to other servers and to nothing are passed over. A canonical URL leads to the definitions that
 // have it, whatever their version.
 //
 // The error is BadRequest if there are more than limit, or more than IncludeBytes of them.
@@ -59,12 +59,45 @@ type inclusion struct {
 
 // follow adds what one include finds from some resources.
 func (in *inclusion) follow(ctx context.Context, include *search.Include, from []*fhir.Resource) error {
-	var params []int64
-	canonical := map[string][]int64{} // symbols of the parameters, by the types whose URL they may have
-	for _, p := range include.Params {
-		symbol, known, err := in.param(ctx, p.Type, p.Code)
+	ids := map[string][]string{}
+	var types []string
+	for _, m := range from {
+		if ids[m.Type] == nil {
+			types = append(types, m.Type)
+		}
+		ids[m.Type] = append(ids[m.Type], m.ID)
+	}
+	for _, typ := range types {
+		if include.Reverse && include.Target != "" && include.Target != typ {
+			continue
+		}
+		params, canonical, err := in.params(ctx, include, typ)
 		if err != nil {
 			return err
+		}
+		if len(params) == 0 {
+			continue
+		}
+		for chunk := range slices.Chunk(ids[typ], includeStep) {
+			if err := in.references(ctx, include, typ, chunk, params, canonical); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// params are the symbols of the parameters to follow from resources of a type, and which of them may
+// have the URL of which types.
+func (in *inclusion) params(ctx context.Context, include *search.Include, typ string) (params []int64, canonical map[string][]int64, err error) {
+	canonical = map[string][]int64{}
+	for _, p := range include.Params {
+		if !include.Reverse && p.Type != typ {
+			continue
+		}
+		symbol, known, err := in.param(ctx, p.Type, p.Code)
+		if err != nil {
+			return nil, nil, err
 		}
 		if !known {
 			continue
@@ -76,31 +109,7 @@ func (in *inclusion) follow(ctx context.Context, include *search.Include, from [
 			}
 		}
 	}
-	if len(params) == 0 {
-		return nil
-	}
-	ids := map[string][]string{}
-	var types []string
-	for _, m := range from {
-		if ids[m.Type] == nil {
-			types = append(types, m.Type)
-		}
-		ids[m.Type] = append(ids[m.Type], m.ID)
-	}
-	for _, typ := range types {
-		switch {
-		case include.Reverse && include.Target != "" && include.Target != typ:
-			continue
-		case !include.Reverse && typ != include.Params[0].Type:
-			continue
-		}
-		for chunk := range slices.Chunk(ids[typ], includeStep) {
-			if err := in.references(ctx, include, typ, chunk, params, canonical); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return params, canonical, nil
 }
 
 // references follows the references of, or to, resources of one type.

@@ -15,6 +15,7 @@ var tables = map[search.Kind]string{
 	search.Reference: "index_reference",
 	search.Date:      "index_date",
 	search.String:    "index_string",
+	search.Pieces:    "index_string",
 	search.URI:       "index_uri",
 	search.Number:    "index_number",
 	search.Quantity:  "index_number",
@@ -27,6 +28,7 @@ var columns = map[search.Kind][]string{
 	search.Reference: {"target", "type"},
 	search.Date:      {"low", "high"},
 	search.String:    {"value", "exact"},
+	search.Pieces:    {"value", "exact"},
 	search.URI:       {"value"},
 	search.Number:    {"low", "high", "unit", "system"},
 	search.Quantity:  {"low", "high", "unit", "system"},
@@ -38,9 +40,12 @@ var tableNames = []string{"index_token", "index_reference", "index_date", "index
 // keyLimit is the longest text, in bytes, that an index holds whole. Of a longer one it holds
 // the start and a hash: equality stays exact, and so do prefixes of up to prefixLimit bytes.
 const (
-	keyLimit    = 512
+	keyLimit    = search.LongText
 	prefixLimit = keyLimit - sha256.Size
 )
+
+// What may be asked for is in one of the pieces of a long text.
+const _ uint = search.SoughtText - prefixLimit
 
 // key is the form in which an index holds s.
 func key(s string) []byte {
@@ -65,6 +70,11 @@ func values(row *search.Row, system int64) ([]any, error) {
 			exact = key(row.Exact)
 		}
 		return []any{key(row.Value), exact}, nil
+	case search.Pieces:
+		if len(row.Value) > search.PieceText {
+			return nil, fmt.Errorf("parameter %s has a piece of %d bytes", row.Param.Key(), len(row.Value))
+		}
+		return []any{[]byte(row.Value), []byte{}}, nil
 	case search.URI:
 		return []any{key(row.Value)}, nil
 	case search.Number, search.Quantity:

@@ -50,6 +50,7 @@ var into = map[search.Kind]*insertion{
 	search.Reference: intoReference,
 	search.Date:      intoDate,
 	search.String:    intoString,
+	search.Pieces:    intoString,
 	search.URI:       intoURI,
 	search.Number:    intoNumber,
 	search.Quantity:  intoNumber,

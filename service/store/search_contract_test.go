@@ -18,6 +18,7 @@ var searchContract = map[string]func(*testing.T, func() *Store){
 	"numbers and units":                   searchNumbers,
 	"paths of URLs":                       searchPaths,
 	"texts as written":                    searchExact,
+	"inside of long texts":                searchPieces,
 	"words and phrases":                   searchWords,
 	"long texts":                          searchLongTexts,
 	"components of one part":              searchTogether,
@@ -155,6 +156,30 @@ func searchExact(t *testing.T, open func() *Store) {
 	} {
 		if got := ids(t, s, "Patient", search.Clause{Param: patName, Modifier: c[0], Values: []search.Value{{Value: c[1]}}}); got != c[2] {
 			t.Errorf("%s %.20s finds %q, want %q", c[0], c[1], got, c[2])
+		}
+	}
+}
+
+// The index holds a hash of a long text, in which nothing is to be found, and pieces of it.
+func searchPieces(t *testing.T, open func() *Store) {
+	s := open()
+	contains, ends := param("Patient", "family:contains", search.Pieces), param("Patient", "family:ends", search.Pieces)
+	for i := range 300 {
+		row := search.Row{Param: patName, Value: strings.Repeat("=", search.LongText) + fmt.Sprint(i)}
+		put(t, s, "Patient", fmt.Sprint("hash", i), row)
+	}
+	piece := strings.Repeat("=", search.PieceText-1) + "k"
+	put(t, s, "Patient", "long", search.Row{Param: patName, Value: piece + "m"}, search.Row{Param: contains, Value: piece}, search.Row{Param: contains, Value: "=km"}, search.Row{Param: ends, Value: "=km"})
+	put(t, s, "Patient", "edge", search.Row{Param: patName, Value: "k" + strings.Repeat("-", search.LongText-2)})
+	for _, c := range []struct{ modifier, text, want string }{
+		{"contains", "k", "long edge"}, {"contains", "km", "long"}, {"contains", "m", "long"}, {"contains", "7", ""}, {"contains", "~", ""}, {"contains", "--", "edge"},
+		{"ends", "m", "long"}, {"ends", "k", ""}, {"ends", "7", ""}, {"ends", "-", "edge"},
+	} {
+		values := []search.Value{{Value: c.text}}
+		facet := map[string]*search.Parameter{"contains": contains, "ends": ends}[c.modifier]
+		clause := search.Clause{Any: []search.Clause{{Param: patName, Modifier: c.modifier, Values: values}, {Param: facet, Modifier: c.modifier, Values: values}}}
+		if got := ids(t, s, "Patient", clause); got != c.want {
+			t.Errorf("%s %s finds %q, want %q", c.modifier, c.text, got, c.want)
 		}
 	}
 }
@@ -543,6 +568,7 @@ func includes(t *testing.T, open func() *Store) {
 		"all that it refers to":    {"Observation/b", search.Include{Params: []*search.Parameter{obsPatient, part}}, "Patient/1 Observation/a"},
 		"a match is none":          {"Observation/a Observation/b", search.Include{Params: []*search.Parameter{part}}, ""},
 		"itself is none":           {"Observation/c", search.Include{Params: []*search.Parameter{part}}, "Observation/b"},
+		"from several types":       {"Patient/1 Observation/c", search.Include{Params: []*search.Parameter{obsPatient, patGP}}, "Practitioner/g Group/1"},
 		"one type":                 {"Observation/a Observation/c", search.Include{Params: []*search.Parameter{obsPatient}, Target: "Group"}, "Group/1"},
 		"nothing deleted":          {"Observation/d", search.Include{Params: []*search.Parameter{obsPatient}}, ""},
 		"nothing that is not":      {"Patient/2", search.Include{Params: []*search.Parameter{patGP}}, ""},
