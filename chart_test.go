@@ -56,3 +56,38 @@ func TestChartSettingsAreAccepted(t *testing.T) {
 		t.Error("no setting was found in the template")
 	}
 }
+
+// The site that the chart hands over, and the example of the documentation, are ones that the
+// program accepts.
+func TestSiteFilesAreAccepted(t *testing.T) {
+	var values struct {
+		Site map[string]any `yaml:"site"`
+	}
+	if err := yaml.Unmarshal([]byte(read(t, "charts/aftercare/ci/plain-values.yaml")), &values); err != nil {
+		t.Fatal(err)
+	}
+	text, err := yaml.Marshal(values.Site)
+	if err != nil || len(values.Site) == 0 {
+		t.Fatal(values.Site, err)
+	}
+	file := filepath.Join(t.TempDir(), "site.yaml")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{file, "docs/site.example.yaml"} {
+		cfg, err := config.Load([]string{"AFTERCARE_SITE=" + file}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := loadDefinitions(cfg); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := os.WriteFile(file, []byte("organisation:\n  name: A\nfax: 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = loadDefinitions(config.Config{Site: file})
+	if err == nil || !strings.Contains(err.Error(), "AFTERCARE_SITE") || !strings.Contains(err.Error(), "[3:1]") {
+		t.Errorf("a key that is not known: %v", err)
+	}
+}

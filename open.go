@@ -38,7 +38,7 @@ func open(ctx context.Context, cfg config.Config, base string, sameIndex bool, o
 	return s, db, nil
 }
 
-// loadDefinitions reads the built-in definitions and those of the hospital.
+// loadDefinitions reads the built-in definitions, those of the hospital and the care site.
 func loadDefinitions(cfg config.Config) ([]*fhir.Node, error) {
 	sources := []fs.FS{definitions.Files()}
 	if cfg.Definitions != "" {
@@ -48,7 +48,19 @@ func loadDefinitions(cfg config.Config) ([]*fhir.Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("definitions: %w", err)
 	}
-	return known, nil
+	if cfg.Site == "" {
+		return known, nil
+	}
+	file, err := os.Open(cfg.Site)
+	if err != nil {
+		return nil, fmt.Errorf("AFTERCARE_SITE: %w", err)
+	}
+	defer file.Close()
+	site, err := definitions.Site(file)
+	if err != nil {
+		return nil, fmt.Errorf("AFTERCARE_SITE: %s: %w", cfg.Site, err)
+	}
+	return append(known, site...), nil
 }
 
 // openStore opens the database and brings its schema up to date.

@@ -164,7 +164,6 @@ func existingFile(c *Config, v string) error {
 		return errors.New("is no file that can be read; give the path of one")
 	}
 	c.Site = v
-	c.Idle = append(c.Idle, prefix+"SITE")
 	return nil
 }
 

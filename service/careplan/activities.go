@@ -147,6 +147,16 @@ func (p *plan) scheduled(d *object, s *step) {
 // contains is named in words, and without any words the role that it fills is. It is nil
 // where nobody is named.
 func (p *plan) performer(s *step, n *fhir.Node) *fhir.Node {
+	role := ""
+	if len(s.activity.participants) > 0 {
+		role = s.activity.participants[0].display
+	}
+	return p.named(n, role)
+}
+
+// named is a Reference of the Patient resource as others can use it. Without any words the role
+// names it.
+func (p *plan) named(n *fhir.Node, role string) *fhir.Node {
 	o := members(n)
 	display := n.Str("display")
 	if ref := n.Str("reference"); strings.HasPrefix(ref, "#") {
@@ -154,11 +164,14 @@ func (p *plan) performer(s *step, n *fhir.Node) *fhir.Node {
 		if display == "" {
 			display = nameOf(contained(p.d.records.Patient.Node, ref))
 		}
+		if display == "" && role == "" {
+			return nil
+		}
 	} else if ref == "" && n.Get("identifier") == nil && display == "" {
 		return nil
 	}
-	if display == "" && len(s.activity.participants) > 0 {
-		display = s.activity.participants[0].display
+	if display == "" {
+		display = role
 	}
 	o.set("display", display)
 	return o.node()

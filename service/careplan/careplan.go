@@ -16,6 +16,8 @@ type Engine struct {
 	systems map[string]bool
 	// activities are the urls of the ActivityDefinitions.
 	activities map[string]bool
+	// team is what the CareTeams of patients are made like, nil where the site has none.
+	team *team
 }
 
 // Inputs are the resource types that a derivation reads besides Patient, sorted: the
@@ -31,6 +33,7 @@ type Output struct{ Type, IdentifierSystem string }
 func (e *Engine) Outputs() []Output {
 	return []Output{
 		{"CarePlan", planSystem}, {"Goal", goalSystem}, {"Task", activitySystem}, {"DetectedIssue", issueSystem},
+		{"CareTeam", teamSystem},
 	}
 }
 

@@ -53,6 +53,12 @@ func Compile(definitions []*fhir.Node, zone *time.Location, off ...string) (*Eng
 		e.activities[url] = true
 	}
 	for _, d := range definitions {
+		if d.Str("resourceType") == "CareTeam" && d.Str("status") == "active" {
+			if e.team != nil {
+				c.failAt("CareTeam/"+d.Str("id"), "status", "there is another active CareTeam among the definitions; teams can be made like one")
+			}
+			e.team = c.team(d)
+		}
 		if url := d.Str("url"); c.plans[url] == d && !nested[url] && d.Each("action", "trigger") != nil {
 			e.protocols = append(e.protocols, c.protocol(d))
 		}

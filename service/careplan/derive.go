@@ -35,6 +35,7 @@ func (d *derivation) protocols() {
 		d.protocol(p)
 	}
 	d.closeOrphans()
+	d.closeTeam()
 	d.otherProcedures()
 }
 

@@ -459,6 +459,7 @@ func TestOutputsAndInputs(t *testing.T) {
 		systems[o.Type] = o.IdentifierSystem
 	}
 	seen := map[string]bool{}
+	e = ofSite(t)
 	for _, file := range surgeryFiles(t) {
 		for _, p := range derive(t, e, readBundle(t, file)).Resources {
 			seen[p.Type] = true

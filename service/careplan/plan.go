@@ -78,6 +78,7 @@ func (p *plan) derive() {
 	o.set("period", p.period())
 	o.set("created", p.created())
 	o.set("author", software)
+	o.set("careTeam", p.careTeams())
 	o.set("supportingInfo", p.supportingInfo())
 	o.set("goal", goals)
 	o.set("activity", raws(activities))

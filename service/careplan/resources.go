@@ -22,7 +22,7 @@ const statusExtension = fhir.Canonical + "/StructureDefinition/derived-status"
 const beforeExtension = fhir.Canonical + "/StructureDefinition/status-before"
 
 // opened is the status that the engine gives what is in force.
-var opened = map[string]string{"CarePlan": "active", "Task": "requested", "Goal": "active", "DetectedIssue": "final"}
+var opened = map[string]string{"CarePlan": "active", "Task": "requested", "Goal": "active", "DetectedIssue": "final", "CareTeam": "active"}
 
 // openStatus are the statuses, of any type, under which there is still something to do.
 var openStatus = map[string]bool{
@@ -55,6 +55,7 @@ func ownStatus(existing *fhir.Node, member string) bool {
 var written = []string{
 	"statusReason", "_status", "_lifecycleStatus", "startDate", "target", "category", "priority",
 	"performerType", "owner", "reasonReference", "implicated",
+	"managingOrganization", "telecom",
 }
 
 // keepOrUpdate merges what should be with what exists. Where a person has changed the
@@ -209,5 +210,8 @@ var (
 	detectedIssueOrder = strings.Fields(`resourceType id meta implicitRules language text contained extension
 		modifierExtension identifier status code severity patient identifiedDateTime identifiedPeriod author implicated
 		evidence detail reference mitigation`)
-	orders = map[string][]string{"CarePlan": carePlanOrder, "Goal": goalOrder, "Task": taskOrder, "DetectedIssue": detectedIssueOrder}
+	careTeamOrder = strings.Fields(`resourceType id meta implicitRules language text contained extension modifierExtension
+		identifier status category name subject encounter period participant reasonCode reasonReference managingOrganization
+		telecom note`)
+	orders = map[string][]string{"CarePlan": carePlanOrder, "Goal": goalOrder, "Task": taskOrder, "DetectedIssue": detectedIssueOrder, "CareTeam": careTeamOrder}
 )

@@ -93,6 +93,11 @@ spec:
           mountPath: /definitions
           readOnly: true
         {{- end }}
+        {{- if .Values.site }}
+        - name: site
+          mountPath: /site
+          readOnly: true
+        {{- end }}
     {{- with .Values.proxy.container }}
     - {{- toYaml . | nindent 6 }}
     {{- end }}
@@ -111,6 +116,11 @@ spec:
     - name: definitions
       configMap:
         name: {{ include "aftercare.fullname" . }}-definitions
+    {{- end }}
+    {{- if .Values.site }}
+    - name: site
+      configMap:
+        name: {{ include "aftercare.fullname" . }}-site
     {{- end }}
   {{- if .Values.database.secretName }}
   topologySpreadConstraints:
