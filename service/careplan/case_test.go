@@ -206,6 +206,7 @@ func op(id, code, when, more string) string {
 const (
 	femurLeft  = `"bodySite":[{"coding":[{"system":"http://snomed.info/sct","code":"71341001"},{"system":"http://snomed.info/sct","code":"7771000"}]}]`
 	femurRight = `"bodySite":[{"coding":[{"system":"http://snomed.info/sct","code":"71341001"},{"system":"http://snomed.info/sct","code":"24028007"}]}]`
+	tibiaLeft  = `"bodySite":[{"coding":[{"system":"http://snomed.info/sct","code":"12611008"},{"system":"http://snomed.info/sct","code":"7771000"}]}]`
 	femur      = `"bodySite":[{"coding":[{"system":"http://snomed.info/sct","code":"71341001"}]}]`
 )
 

@@ -1,22 +1,39 @@
 package careplan
 
 import (
+	"slices"
 	"strings"
 
 	"aftercare/fhir"
 )
 
+// closure says what closing a plan makes of it and of what belongs to it, and why: reason is
+// an outcome.
+type closure struct{ plan, activity, task, goal, reason string }
+
 // closedAs says what a plan's closed status means for what belongs to it.
-var closedAs = map[string]struct{ activity, task, goal string }{
-	"on-hold":          {"on-hold", "on-hold", "on-hold"},
-	"revoked":          {"cancelled", "cancelled", "cancelled"},
-	"entered-in-error": {"entered-in-error", "entered-in-error", "entered-in-error"},
+var closedAs = map[string]closure{
+	"on-hold":          {"on-hold", "on-hold", "on-hold", "on-hold", ""},
+	"revoked":          {"revoked", "cancelled", "cancelled", "cancelled", ""},
+	"entered-in-error": {"entered-in-error", "entered-in-error", "entered-in-error", "entered-in-error", ""},
+}
+
+func closureOf(status, reason string) closure {
+	c := closedAs[status]
+	c.reason = reason
+	return c
+}
+
+// closures are how plans are closed whose course is over.
+var closures = map[string]closure{
+	"anchor-removed": {"revoked", "stopped", "cancelled", "cancelled", "anchor-removed"},
+	"plan-replaced":  {"revoked", "cancelled", "cancelled", "cancelled", "plan-replaced"},
 }
 
 // closePlan gives an existing plan a closed status, with its open activities, Tasks and
 // Goals. Nothing is removed, and what was open remembers how it was. A plan that a person
 // has closed stays as it is, unless it turns out to be entered in error.
-func (d *derivation) closePlan(existing Source, key, status, reason string, operations []*procedure) {
+func (d *derivation) closePlan(existing Source, key string, c closure, operations []*procedure) {
 	var basis []Source
 	for _, op := range operations {
 		basis = append(basis, op.Source)
@@ -24,21 +41,50 @@ func (d *derivation) closePlan(existing Source, key, status, reason string, oper
 			op.planRef = existing.ref()
 		}
 	}
-	plan := d.reopenedPlan(existing.Node)
-	o, given := withStatus(plan, "status", status, true)
-	if given {
-		var list []*fhir.Node
-		for _, a := range plan.Each("activity") {
-			list = append(list, d.closeActivity(a, closedAs[status].activity, reason))
-		}
-		out := d.engine.terms.outcome(reason)
-		o.set("note", append(notesOfPeople(plan), raw{&fhir.Node{Raw: encode(closingNote{
-			Extension: []outcomeMark{{outcomeExtension, out.code}}, Text: out.display,
-		})}}))
-		d.setActivities(&o, plan, status+" ("+out.display+")", list)
+	d.emit("CarePlan", existing.ID, d.closedPlan(d.reopenedPlan(existing.Node), c), basis, nil)
+	d.closeBelongings(key, c, true)
+}
+
+// closedPlan is an open plan, closed.
+func (d *derivation) closedPlan(plan *fhir.Node, c closure) object {
+	o, given := withStatus(plan, "status", c.plan, true)
+	if !given {
+		return o
 	}
-	d.emit("CarePlan", existing.ID, o, basis, nil)
-	d.closeBelongings(key, status, true)
+	var list []*fhir.Node
+	for _, a := range plan.Each("activity") {
+		list = append(list, d.closeActivity(a, c.activity, c.reason))
+	}
+	out := d.engine.terms.outcome(c.reason)
+	o.set("note", append(notesOfPeople(plan), raw{&fhir.Node{Raw: encode(closingNote{
+		Extension: []outcomeMark{{outcomeExtension, out.code}}, Text: out.display,
+	})}}))
+	d.setActivities(&o, plan, c.plan+" ("+out.display+")", list)
+	return o
+}
+
+// close closes the plan that was just derived, and what belongs to it: the resources of the
+// result from a place on. A plan with nothing left to do is completed.
+func (p *plan) close(c closure, from int) {
+	for i, r := range p.d.result.Resources[from:] {
+		n, err := fhir.Parse(r.Body)
+		if err != nil { // written here: cannot happen
+			panic(err)
+		}
+		o := members(n)
+		switch r.Type {
+		case "CarePlan":
+			if !slices.ContainsFunc(n.Each("activity", "detail", "status"), func(s *fhir.Node) bool { return openStatus[s.Text] }) {
+				c.plan = "completed"
+			}
+			o = p.d.closedPlan(n, c)
+		case "Task":
+			o, _ = withStatus(n, "status", c.task, true)
+		case "Goal":
+			o, _ = withStatus(n, "lifecycleStatus", c.goal, true)
+		}
+		p.d.result.Resources[from+i].Body = encode(o)
+	}
 }
 
 // closingNote says in CarePlan.note why a plan was closed; the mark tells it from the notes
@@ -176,7 +222,7 @@ func reopenedActivity(a *fhir.Node) *fhir.Node {
 // closedByEngine reports that an activity has a status that closing a plan gave it.
 func closedByEngine(detail *fhir.Node) bool {
 	switch detail.Str("status") {
-	case "on-hold", "cancelled", "entered-in-error":
+	case "on-hold", "cancelled", "stopped", "entered-in-error":
 		return anyCoding(codingsAt(detail, "statusReason", "coding"), func(c coding) bool { return c.System == outcomeSystem })
 	}
 	return false
@@ -184,7 +230,7 @@ func closedByEngine(detail *fhir.Node) bool {
 
 // closeBelongings closes the Tasks and Goals of a plan; force closes also those that
 // somebody has begun.
-func (d *derivation) closeBelongings(key, status string, force bool) {
+func (d *derivation) closeBelongings(key string, c closure, force bool) {
 	closeAll := func(kind, system, member, status string) {
 		for _, s := range d.records.existingOf(kind) {
 			if strings.HasPrefix(identifierIn(s.Node, system), key+"#") && !d.kept[kind+" "+s.ID] {
@@ -193,12 +239,12 @@ func (d *derivation) closeBelongings(key, status string, force bool) {
 			}
 		}
 	}
-	closeAll("Task", activitySystem, "status", closedAs[status].task)
-	closeAll("Goal", goalSystem, "lifecycleStatus", closedAs[status].goal)
+	closeAll("Task", activitySystem, "status", c.task)
+	closeAll("Goal", goalSystem, "lifecycleStatus", c.goal)
 }
 
 // closeLeftOvers cancels the Tasks and Goals of a plan that it no longer asks for.
-func (p *plan) closeLeftOvers() { p.d.closeBelongings(p.key, "revoked", false) }
+func (p *plan) closeLeftOvers() { p.d.closeBelongings(p.key, closedAs["revoked"], false) }
 
 // closeOrphans closes the plans of the patient that no operation at their site stands for:
 // as the records say that they were made from, or else because those are gone.
@@ -209,35 +255,40 @@ func (d *derivation) closeOrphans() {
 		}
 		if key := identifierIn(s.Node, planSystem); key != "" && !d.kept["CarePlan "+s.ID] {
 			status, reason := "revoked", "anchor-gone"
-			from := d.madeFrom(s.Node)
-			if len(from) > 0 {
+			from, elsewhere := d.madeFrom(s.Node)
+			switch {
+			case len(from) > 0:
 				status, reason = closing(from)
+			case elsewhere:
+				reason = "plan-elsewhere"
 			}
 			if d.records.deceased() && status != "entered-in-error" {
 				status, reason = "revoked", "patient-deceased"
 			}
-			d.closePlan(s, key, status, reason, from)
+			d.closePlan(s, key, closureOf(status, reason), from)
 		}
 	}
 }
 
 // madeFrom are the Procedures that a plan names, if all that is left of them is not to be
-// counted: a feed may strip a record that was entered in error of code and site.
-func (d *derivation) madeFrom(existing *fhir.Node) []*procedure {
-	var found []*procedure
+// counted: a feed may strip a record that was entered in error of code and site. elsewhere is
+// true where another plan stands for one of them.
+func (d *derivation) madeFrom(existing *fhir.Node) (found []*procedure, elsewhere bool) {
 	for _, ref := range existing.Each("supportingInfo", "reference") {
 		p := d.records.byID[d.records.localRef(ref.Text)]
 		switch {
-		case p == nil || len(p.parents) > 0:
-		case p.usable():
-			return nil
-		default:
+		case p == nil || p.planRef == "" && len(p.parents) > 0:
+		case !p.usable():
 			found = append(found, p)
+		case p.planRef != "" || p.ends != nil:
+			elsewhere = true
+		default:
+			return nil, false
 		}
 	}
 	for _, p := range found {
 		p.claimed = true
 		d.tellStatus(p)
 	}
-	return found
+	return found, elsewhere
 }

@@ -128,28 +128,78 @@ func (c *compiler) protocol(d *fhir.Node) *protocol {
 		place := fmt.Sprintf("action[%d]", i)
 		c.members(d, place, a)
 		l := c.level(d, place, a, nil)
-		switch {
-		case len(l.triggers) == 0:
+		if len(l.triggers) == 0 {
 			c.fail(d, place, "needs a trigger: it selects a pathway")
-		case a.Get("definitionCanonical") != nil:
-			p.pathways = append(p.pathways, c.pathway(d, place, a, l))
-			for _, t := range l.triggers {
-				for _, f := range t.filters {
-					if f.path == "bodySite" {
-						p.sites = f.set
-					}
+			continue
+		}
+		p.selectors = append(p.selectors, c.selector(d, place, a, l, p))
+		if a.Get("definitionCanonical") == nil {
+			continue
+		}
+		for _, t := range l.triggers {
+			for _, f := range t.filters {
+				if f.path == "bodySite" {
+					p.sites = f.set
 				}
 			}
-		default:
-			code := extensionValue(a, outcomeExtension, "valueCode")
-			c.checkOutcome(code, d.Str("url"), place)
-			p.reviews = append(p.reviews, review{triggers: l.triggers, outcome: code})
 		}
 	}
 	if p.sites == nil {
 		c.fail(d, "action.trigger", "no filter on bodySite with a ValueSet: the site of a plan would not be known")
 	}
 	return p
+}
+
+// selector compiles an action that says what follows an operation.
+func (c *compiler) selector(d *fhir.Node, place string, a *fhir.Node, l *level, p *protocol) *selector {
+	s := &selector{level: l, effect: extensionValue(a, effectExtension, "valueCode")}
+	for _, code := range a.Each("code", "coding") {
+		s.codes = append(s.codes, codingOf(code).key())
+	}
+	if a.Get("definitionCanonical") != nil {
+		s.pathway = c.pathway(d, place, a, l)
+		p.pathways = append(p.pathways, s.pathway)
+	} else {
+		s.outcome = extensionValue(a, outcomeExtension, "valueCode")
+		c.checkOutcome(s.outcome, d.Str("url"), place)
+	}
+	switch s.effect {
+	case "":
+	case effectEnds, effectExchanges, effectRevises:
+		if (s.effect == effectEnds) != (s.pathway == nil) {
+			c.fail(d, place+".definitionCanonical", "belongs to an action that makes a plan, and %q is the effect of this one", s.effect)
+		}
+	default:
+		c.fail(d, place+".extension", "%q is not an effect on an anchor", s.effect)
+	}
+	for i, input := range a.Each("input") {
+		if s.effect == effectEnds {
+			p.endings = append(p.endings, c.ending(d, fmt.Sprintf("%s.input[%d]", place, i), input))
+		}
+	}
+	return s
+}
+
+// ending reads an input of an action that ends an anchor.
+func (c *compiler) ending(d *fhir.Node, place string, n *fhir.Node) ending {
+	in := ending{kind: n.Str("type")}
+	if in.kind != "Device" && in.kind != "DeviceUseStatement" {
+		c.fail(d, place+".type", "%q cannot say that an anchor is out; Device and DeviceUseStatement can", in.kind)
+	}
+	for i, f := range n.Each("codeFilter") {
+		one := inputFilter{path: f.Str("path"), codes: map[coding]bool{}}
+		for _, code := range f.Each("code") {
+			one.codes[codingOf(code).key()] = true
+		}
+		if one.path == "" || len(one.codes) == 0 {
+			c.fail(d, fmt.Sprintf("%s.codeFilter[%d]", place, i), "needs path and code")
+		}
+		in.filters = append(in.filters, one)
+	}
+	if len(in.filters) == 0 {
+		c.fail(d, place+".codeFilter", "is missing: it would match every %s", in.kind)
+	}
+	return in
 }
 
 func (c *compiler) pathway(d *fhir.Node, place string, a *fhir.Node, l *level) *pathway {

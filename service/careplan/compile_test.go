@@ -31,41 +31,41 @@ func changed(t *testing.T, id, old, new string) []*fhir.Node {
 }
 
 const (
-	umbrella = "PlanDefinition/osseointegration-aftercare"
-	course   = "PlanDefinition/osseointegration-aftercare-single-stage"
-	wound    = "PlanDefinition/osseointegration-wound-care"
+	umbrella   = "PlanDefinition/osseointegration-aftercare"
+	nestedPlan = "PlanDefinition/osseointegration-aftercare-single-stage"
+	wound      = "PlanDefinition/osseointegration-wound-care"
 )
 
 func TestCompileRefuses(t *testing.T) {
 	for name, c := range map[string]struct{ id, old, new, want string }{
-		"an unknown action id":             {course, `"actionId": "neurectomy"`, `"actionId": "nobody"`, `relatedAction[0].actionId: no anchor or activity has the id "nobody"`},
+		"an unknown action id":             {nestedPlan, `"actionId": "neurectomy"`, `"actionId": "nobody"`, `relatedAction[0].actionId: no anchor or activity has the id "nobody"`},
 		"a cycle":                          {wound, `"actionId": "wound"`, `"actionId": "pca"`, "cycle: pca -> pca"},
-		"a longer cycle":                   {course, `"actionId": "reinnervation"`, `"actionId": "watch-phantom-after-tmr"`, "cycle: watch-phantom-after-tmr -> watch-phantom-after-tmr"},
+		"a longer cycle":                   {nestedPlan, `"actionId": "reinnervation"`, `"actionId": "watch-phantom-after-tmr"`, "cycle: watch-phantom-after-tmr -> watch-phantom-after-tmr"},
 		"an unknown plan":                  {umbrella, "PlanDefinition/osseointegration-aftercare-single-stage|", "PlanDefinition/nothing|", "no active PlanDefinition"},
-		"an unknown activity":              {course, "ActivityDefinition/loading|", "ActivityDefinition/nothing|", "ActivityDefinition https://aftercare.example/fhir/ActivityDefinition/nothing"},
+		"an unknown activity":              {nestedPlan, "ActivityDefinition/loading|", "ActivityDefinition/nothing|", "ActivityDefinition https://aftercare.example/fhir/ActivityDefinition/nothing"},
 		"another version of a plan":        {umbrella, "aftercare-single-stage|1.0.0", "aftercare-single-stage|2.0.0", "version 2.0.0"},
-		"another version of an activity":   {course, "ActivityDefinition/loading|1.0.0", "ActivityDefinition/loading|3", "asks for version 3"},
+		"another version of an activity":   {nestedPlan, "ActivityDefinition/loading|1.0.0", "ActivityDefinition/loading|3", "asks for version 3"},
 		"plans that nest each other":       {wound, "ActivityDefinition/discharge|1.0.0", "PlanDefinition/osseointegration-aftercare-single-stage|1.0.0", "nest each other"},
-		"CQL":                              {course, `"text/fhirpath"`, `"text/cql-identifier"`, `"text/cql-identifier" is not supported`},
-		"text that is not FHIRPath":        {course, `"expression": "%facts.exists(`, `"expression": "%facts.exists((`, "not a FHIRPath expression"},
-		"an unknown variable":              {course, `"expression": "%facts`, `"expression": "%nobody`, "nobody"},
-		"an unknown function":              {course, `"expression": "%facts.exists(`, `"expression": "%facts.exist(`, "exist"},
-		"a unit that is no calendar unit":  {course, `"code": "wk"`, `"code": "h"`, `unit "h" is not supported`},
-		"a unit without UCUM":              {course, `"system": "http://unitsofmeasure.org"`, `"system": "http://x"`, "must be UCUM"},
+		"CQL":                              {nestedPlan, `"text/fhirpath"`, `"text/cql-identifier"`, `"text/cql-identifier" is not supported`},
+		"text that is not FHIRPath":        {nestedPlan, `"expression": "%facts.exists(`, `"expression": "%facts.exists((`, "not a FHIRPath expression"},
+		"an unknown variable":              {nestedPlan, `"expression": "%facts`, `"expression": "%nobody`, "nobody"},
+		"an unknown function":              {nestedPlan, `"expression": "%facts.exists(`, `"expression": "%facts.exist(`, "exist"},
+		"a unit that is no calendar unit":  {nestedPlan, `"code": "wk"`, `"code": "h"`, `unit "h" is not supported`},
+		"a unit without UCUM":              {nestedPlan, `"system": "http://unitsofmeasure.org"`, `"system": "http://x"`, "must be UCUM"},
 		"half a week":                      {wound, `"value": 3,`, `"value": 3.5,`, "whole number"},
 		"a negative offset":                {wound, `"value": 3,`, `"value": -3,`, "whole number"},
 		"a comparator":                     {wound, `"value": 3,`, `"value": 3, "comparator": "<",`, "comparator"},
-		"an offset range without bounds":   {course, `"offsetRange": {`, `"offsetRange": {}, "_offsetRange": {`, "needs low, high or both"},
-		"a vague relationship":             {course, `"relationship": "after-end"`, `"relationship": "concurrent"`, `"concurrent" is not supported`},
-		"an offset that means nothing":     {course, `"relationship": "after-end"`, `"relationship": "concurrent-with-end"`, "an offset has no meaning"},
+		"an offset range without bounds":   {nestedPlan, `"offsetRange": {`, `"offsetRange": {}, "_offsetRange": {`, "needs low, high or both"},
+		"a vague relationship":             {nestedPlan, `"relationship": "after-end"`, `"relationship": "concurrent"`, `"concurrent" is not supported`},
+		"an offset that means nothing":     {nestedPlan, `"relationship": "after-end"`, `"relationship": "concurrent-with-end"`, "an offset has no meaning"},
 		"a dynamic value elsewhere":        {wound, `"path": "performer"`, `"path": "description"`, `"description" is not supported`},
-		"a start condition":                {course, `"kind": "applicability"`, `"kind": "start"`, `"start" is not supported`},
+		"a start condition":                {nestedPlan, `"kind": "applicability"`, `"kind": "start"`, `"start" is not supported`},
 		"a goal that does not exist":       {wound, `"goalId": [`, `"goalId": ["none",`, `no goal has the id "none"`},
 		"a goal with an unknown start":     {wound, `"code": "surgery"`, `"code": "arrival"`, `no anchor has the code "arrival"`},
-		"a member that would be ignored":   {course, `"id": "loading",`, `"id": "loading", "selectionBehavior": "any",`, "selectionBehavior: is not supported"},
-		"an id that is used twice":         {course, `"id": "loading"`, `"id": "rehabilitation"`, `"rehabilitation" is used twice`},
-		"an activity without an id":        {course, `"id": "loading",`, ``, "has no id"},
-		"an action that does nothing":      {course, `"definitionCanonical": "https://aftercare.example/fhir/ActivityDefinition/loading|1.0.0"`, `"prefix": "x"`, "it does nothing"},
+		"a member that would be ignored":   {nestedPlan, `"id": "loading",`, `"id": "loading", "selectionBehavior": "any",`, "selectionBehavior: is not supported"},
+		"an id that is used twice":         {nestedPlan, `"id": "loading"`, `"id": "rehabilitation"`, `"rehabilitation" is used twice`},
+		"an activity without an id":        {nestedPlan, `"id": "loading",`, ``, "has no id"},
+		"an action that does nothing":      {nestedPlan, `"definitionCanonical": "https://aftercare.example/fhir/ActivityDefinition/loading|1.0.0"`, `"prefix": "x"`, "it does nothing"},
 		"a trigger on something else":      {umbrella, `"type": "Procedure"`, `"type": "Encounter"`, `"Encounter" is not supported`},
 		"a named event":                    {umbrella, `"type": "data-added"`, `"type": "named-event"`, `"named-event" is not supported`},
 		"a filter on something else":       {umbrella, `"path": "code"`, `"path": "category"`, `"category" is not supported`},
@@ -96,7 +96,7 @@ func TestCompileRefuses(t *testing.T) {
 }
 
 func TestCompileReportsAllReasonsAtOnce(t *testing.T) {
-	nodes := changed(t, course, `"code": "wk"`, `"code": "h"`)
+	nodes := changed(t, nestedPlan, `"code": "wk"`, `"code": "h"`)
 	for i, n := range nodes {
 		if n.Str("id") == "loading" {
 			nodes[i] = parse(t, strings.Replace(string(n.Raw), `"ServiceRequest"`, `"Immunization"`, 1))

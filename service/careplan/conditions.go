@@ -25,17 +25,34 @@ func (l *level) matching(operations []*procedure) []*procedure {
 	return kept
 }
 
+// occasions are the operations that an anchor of the plan is dated from: of all on the same anchor
+// those that its own triggers match, or else those of the level.
+func (p *plan) occasions(s *step) []*procedure {
+	if len(p.earlier) == 0 || !slices.ContainsFunc(s.level.triggers, func(t trigger) bool { return len(t.filters) > 0 }) {
+		return s.level.matching(p.operations)
+	}
+	var found []*procedure
+	for _, op := range slices.Concat(p.earlier, p.operations) {
+		if anyTrigger(s.level.triggers, op.facts) {
+			found = append(found, op)
+		}
+	}
+	return found
+}
+
 // The variables that conditions and dynamic values can read.
 const (
 	varProcedure  = "procedure"  // the first operation that the nearest trigger matches
 	varProcedures = "procedures" // all operations of the plan and their components
 	varPatient    = "patient"
-	varDevices    = "devices" // what the operations implanted
-	varFacts      = "facts"   // Codings of the operations that the nearest trigger matches
+	varDevices    = "devices"   // the Devices that the operations name
+	varImplanted  = "implanted" // those of them that were put in
+	varFacts      = "facts"     // Codings of the operations that the nearest trigger matches
+	varHistory    = "history"   // Codings of all operations on the anchor, also of those before the plan's
 )
 
 func emptyVariables() map[string][]*fhir.Node {
-	return map[string][]*fhir.Node{varProcedure: nil, varProcedures: nil, varPatient: nil, varDevices: nil, varFacts: nil}
+	return map[string][]*fhir.Node{varProcedure: nil, varProcedures: nil, varPatient: nil, varDevices: nil, varImplanted: nil, varFacts: nil, varHistory: nil}
 }
 
 // variables binds what conditions at a level can read; levels that add no trigger share.
@@ -51,7 +68,7 @@ func (p *plan) variables(l *level) path.Variables {
 	if len(matching) > 0 {
 		nodes[varProcedure] = []*fhir.Node{matching[0].Node}
 	}
-	for _, op := range p.operations {
+	for _, op := range slices.Concat(p.earlier, p.operations) {
 		nodes[varProcedures] = append(nodes[varProcedures], op.Node)
 		for _, c := range op.components {
 			nodes[varProcedures] = append(nodes[varProcedures], c.Node)
@@ -60,20 +77,14 @@ func (p *plan) variables(l *level) path.Variables {
 	for _, s := range p.devices {
 		nodes[varDevices] = append(nodes[varDevices], s.Node)
 	}
+	for _, s := range p.implanted {
+		nodes[varImplanted] = append(nodes[varImplanted], s.Node)
+	}
 	if p.d.records.Patient != nil {
 		nodes[varPatient] = []*fhir.Node{p.d.records.Patient.Node}
 	}
-	var facts []coding
-	for _, op := range matching {
-		for _, f := range op.facts {
-			if !slices.Contains(facts, f) {
-				facts = append(facts, f)
-			}
-		}
-	}
-	for _, f := range facts {
-		nodes[varFacts] = append(nodes[varFacts], &fhir.Node{Kind: fhir.Object, Raw: encode(f)})
-	}
+	nodes[varFacts] = factNodes(matching)
+	nodes[varHistory] = factNodes(slices.Concat(p.earlier, p.operations))
 	v := path.Bind(nodes)
 	p.bound[l] = v
 	return v
@@ -84,6 +95,21 @@ func (p *plan) variables(l *level) path.Variables {
 type assumption struct {
 	text  string
 	label *fhir.Node
+}
+
+// factNodes are all facts of operations, each once.
+func factNodes(operations []*procedure) []*fhir.Node {
+	var facts []coding
+	var nodes []*fhir.Node
+	for _, op := range operations {
+		for _, f := range op.facts {
+			if !slices.Contains(facts, f) {
+				facts = append(facts, f)
+				nodes = append(nodes, &fhir.Node{Kind: fhir.Object, Raw: encode(f)})
+			}
+		}
+	}
+	return nodes
 }
 
 // applies answers whether a level's conditions hold. Unknown comes with what the included

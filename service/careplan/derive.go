@@ -57,95 +57,110 @@ type derivation struct {
 func (d *derivation) protocol(p *protocol) {
 	operations := d.engine.operations(d.records, p)
 	groups := d.engine.groups(d, operations)
+	var courses []*course
 	for _, g := range groups {
-		d.group(p, g, groups)
+		courses = append(courses, d.courses(p, g, groups)...)
 	}
-	for _, proc := range d.records.procedures {
-		for _, r := range p.reviews {
-			if !proc.claimed && anyTrigger(r.triggers, proc.codes) {
-				proc.claimed = true
-				if proc.usable() {
-					d.tell(r.outcome, proc.ref(), proc)
-				} else {
-					d.tellStatus(proc)
-				}
-			}
+	claimed := d.claim(p, courses)
+	for _, c := range courses {
+		d.course(p, c, claimed[c].Node, claimed[c].ID, groups)
+	}
+	for _, op := range d.records.procedures {
+		switch {
+		case op.ends != nil && op.ends.planRef != "":
+			d.tellPlan(op.action.outcome, op.ref(), op.ref(), op.ends.planRef)
+		case op.claimed || op.action == nil || op.action.pathway != nil || op.action.effect != "":
+		case op.usable():
+			op.claimed = true
+			d.tell(op.action.outcome, op.ref(), op)
+		default:
+			op.claimed = true
+			d.tellStatus(op)
 		}
 	}
 }
 
-// group makes, keeps or closes the plan of one site.
-func (d *derivation) group(p *protocol, g *group, all []*group) {
-	id := planID(d.records.Subject, g.site, p.url, 1)
-	existing, exists := d.records.existing[existingKey{"CarePlan", planSystem, id}]
-	usable := g.usable()
-	for _, op := range g.operations {
+// course makes, keeps or closes the plan of a course. existing is nil where there is none.
+func (d *derivation) course(p *protocol, c *course, existing *fhir.Node, id string, all []*group) {
+	key := d.key(p, c)
+	if existing == nil {
+		id = d.records.newID("CarePlan", key)
+	}
+	usable := c.usable()
+	for _, op := range c.operations {
 		if !op.usable() {
 			d.tellStatus(op)
 		}
 	}
 	status, reason := "", ""
 	if len(usable) == 0 {
-		status, reason = closing(g.operations)
+		status, reason = closing(c.operations)
 	}
 	switch {
 	case d.records.deceased() && status != "entered-in-error":
 		for _, op := range usable {
 			d.tell("patient-deceased", op.ref(), op)
 		}
-		if exists {
-			d.closePlan(existing, id, "revoked", "patient-deceased", g.operations)
+		if existing != nil {
+			c.planRef = "CarePlan/" + id
+			d.closePlan(Source{Type: "CarePlan", ID: id, Node: existing}, key, closureOf("revoked", "patient-deceased"), c.operations)
 		}
 		return
 	case len(usable) == 0:
-		if exists {
-			d.closePlan(existing, id, status, reason, g.operations)
+		if existing != nil {
+			c.planRef = "CarePlan/" + id
+			d.closePlan(Source{Type: "CarePlan", ID: id, Node: existing}, key, closureOf(status, reason), c.operations)
 		}
 		return
 	}
-	w, several := d.choose(p, usable)
+	w, several := d.choose(usable)
 	pl := &plan{
-		d: d, protocol: p, pathway: w, id: id, key: id, site: g.site, operations: usable,
-		bound: map[*level]pathVariables{},
+		d: d, protocol: p, pathway: w, id: id, key: key, site: c.site, operations: usable,
+		earlier: slices.DeleteFunc(slices.Clone(c.earlier), func(op *procedure) bool { return !op.usable() }),
+		endedBy: c.endedBy, bound: map[*level]pathVariables{},
 	}
-	if exists {
-		pl.id, pl.existing = existing.ID, d.reopenedPlan(existing.Node)
+	c.planRef = pl.ref()
+	if c.replaces != nil {
+		pl.replaces = c.replaces.planRef
 	}
+	if existing != nil {
+		pl.existing = d.reopenedPlan(existing)
+	}
+	resources, detected := len(d.result.Resources), len(d.detected)
+	unsided := c.site.side == coding{}
 	switch {
 	case several:
 		pl.refuseDates("operations-conflict")
-	case g.site.side == coding{} && besideAnother(g, all):
+	case unsided && besideAnother(all, c.site):
 		pl.refuseDates("side-conflict")
-	case g.site.side == coding{}:
+	case unsided:
 		pl.tellOnce("side-not-recorded")
 	}
 	pl.attempt()
+	// Which of several anchors a Device was, nobody can say.
+	unsettled := d.told[[2]string{"operations-conflict", key}] && len(c.endedBy) > 0 && !slices.ContainsFunc(c.endedBy, func(s Source) bool { return s.Type == "Procedure" })
+	if c.end != nil && pl.failed == nil && !unsettled {
+		d.detected = d.detected[:detected] // nobody has to settle what is over
+		pl.close(*c.end, resources)
+	}
 }
 
-// choose finds the pathway whose trigger matches; several is true where operations match
-// different ones.
-func (d *derivation) choose(p *protocol, operations []*procedure) (chosen *pathway, several bool) {
-	for _, w := range p.pathways {
-		if len(w.level.matching(operations)) == 0 {
-			continue
-		}
+// choose finds the pathway of operations; several is true where they ask for different ones.
+func (d *derivation) choose(operations []*procedure) (chosen *pathway, several bool) {
+	for _, op := range operations {
 		if chosen == nil {
-			chosen = w
-		} else {
-			several = true
+			chosen = op.action.pathway
 		}
+		several = several || chosen != op.action.pathway
 	}
 	return chosen, several
 }
 
-// besideAnother reports that the patient has an operation with a known side in the same bone.
-func besideAnother(g *group, all []*group) bool {
-	for _, o := range all {
-		if o != g && o.site.bone == g.site.bone && len(o.usable()) > 0 {
-			return true
-		}
-	}
-	return false
+// besideAnother reports that the patient has an operation in the same bone at another side.
+func besideAnother(all []*group, s site) bool {
+	return slices.ContainsFunc(all, func(o *group) bool {
+		return !o.site.equals(s) && o.site.bone == s.bone && len(o.usable()) > 0
+	})
 }
 
 // closing is the status of a plan none of whose operations is completed, and why.

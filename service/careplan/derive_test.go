@@ -240,8 +240,12 @@ func TestGrouping(t *testing.T) {
 			[]string{op("a", "single-stage", "2026-03-02", ""), op("b", "stage-1", "2026-03-02", "")},
 			[]string{"left femur draft"}, []string{"operations-conflict", "plan"},
 		},
-		"a removal asks for a review": {
+		"a removal closes the plan": {
 			[]string{op("a", "single-stage", "2026-03-02", ""), op("z", "removal", "2026-09-02", "")},
+			[]string{"left femur revoked"}, []string{"plan", "anchor-removed"},
+		},
+		"a revision of an untold kind asks for a review": {
+			[]string{op("a", "single-stage", "2026-03-02", ""), op("z", "revision", "2026-09-02", "")},
 			[]string{"left femur active"}, []string{"plan", "review-needed"},
 		},
 		"parts of each other and of no operation": {
@@ -382,9 +386,9 @@ func TestIdentity(t *testing.T) {
 	none := site{bone: left.bone}
 	seen := map[string]string{}
 	for name, id := range map[string]string{
-		"left": planID("Patient/p", left, "u", 1), "no side": planID("Patient/p", none, "u", 1),
-		"another patient": planID("Patient/q", left, "u", 1), "another protocol": planID("Patient/p", left, "v", 1),
-		"the second anchor": planID("Patient/p", left, "u", 2),
+		"left": planID("Patient/p", left, "u", 1, 0), "no side": planID("Patient/p", none, "u", 1, 0),
+		"another patient": planID("Patient/q", left, "u", 1, 0), "another protocol": planID("Patient/p", left, "v", 1, 0),
+		"the second anchor": planID("Patient/p", left, "u", 2, 0),
 	} {
 		if other, twice := seen[id]; twice {
 			t.Errorf("%s and %s have one identity", name, other)
@@ -398,7 +402,7 @@ func TestIdentity(t *testing.T) {
 		t.Error("the parts run together")
 	}
 	// The identity is stored: it must never change.
-	if got := planID("Patient/p", left, "u", 1); got != planIDOfLeft {
+	if got := planID("Patient/p", left, "u", 1, 0); got != planIDOfLeft {
 		t.Errorf("the identity changed to %s", got)
 	}
 }
@@ -451,7 +455,7 @@ func TestNarrativeIsSafe(t *testing.T) {
 
 func TestOutputsAndInputs(t *testing.T) {
 	e := builtIn(t)
-	if got := e.Inputs(); !slices.Equal(got, []string{"BodyStructure", "Device", "Procedure"}) {
+	if got := e.Inputs(); !slices.Equal(got, []string{"BodyStructure", "Device", "DeviceUseStatement", "Procedure"}) {
 		t.Errorf("inputs %v", got)
 	}
 	systems := map[string]string{}

@@ -186,7 +186,7 @@ func TestFailureOfOnePlanLeavesOthersToFollow(t *testing.T) {
 func TestFaultOfTheEngineIsContained(t *testing.T) {
 	for name, sabotage := range map[string]func(e *Engine){
 		"in a plan": func(e *Engine) { e.protocols[0].pathways[0].steps = append(e.protocols[0].pathways[0].steps, nil) },
-		"before it": func(e *Engine) { e.protocols[0].pathways[0] = nil },
+		"before it": func(e *Engine) { e.protocols[0].selectors[0] = nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := builtIn(t)

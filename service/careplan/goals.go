@@ -10,7 +10,7 @@ func (p *plan) goalID(g *goal) string {
 	if s, ok := p.d.records.existing[existingKey{"Goal", goalSystem, key}]; ok {
 		return s.ID
 	}
-	return hashID(p.key, "goal", g.id)
+	return p.d.records.newID("Goal", hashID(p.key, "goal", g.id))
 }
 
 // goals writes the Goals of the plan and returns the references to them, with those that

@@ -8,7 +8,8 @@ import (
 // group is all operations at one site.
 type group struct {
 	site site
-	// operations are ordered by date, then id; those without an exact date come last.
+	// operations are ordered by the first day that they can have been; those without any come
+	// last.
 	operations []*procedure
 }
 
@@ -22,21 +23,26 @@ func (g *group) usable() []*procedure {
 	return found
 }
 
-// operations finds the Procedures that a protocol is triggered by and attaches to each the
+// operations finds the Procedures that a protocol has an action for and attaches to each the
 // components that are part of it.
 func (e *Engine) operations(r *records, p *protocol) []*procedure {
 	var found []*procedure
 	for _, proc := range r.procedures {
-		for _, w := range p.pathways {
-			if anyTrigger(w.level.triggers, proc.codes) {
+		proc.action = nil
+		for _, s := range p.selectors {
+			if anyTrigger(s.level.triggers, proc.codes) {
 				found = append(found, proc)
 				break
 			}
 		}
 	}
+	found = e.selectActions(r, p, found)
+	found = slices.DeleteFunc(found, func(op *procedure) bool { return op.action.pathway == nil && op.action.effect == "" })
 	for _, op := range found {
 		op.site = e.siteOf(r, op.Node, p.sites)
+		op.implants = e.implants(r, p, op)
 	}
+	siteByDevice(r, found)
 	e.assumeParts(r, p, found)
 	for _, op := range found {
 		op.components, op.waits, op.claimed = nil, "", true
@@ -140,15 +146,28 @@ func (d *derivation) share(op, parent *procedure) {
 	op.site.structures, parent.site.structures = a, b
 }
 
+// earlier orders operations by date. Of one day, what took an anchor out comes before what put
+// one in, and that before what was done to it; then the id decides.
 func earlier(a, b *procedure) int {
 	switch {
+	case a.from.IsZero() != b.from.IsZero():
+		if a.from.IsZero() {
+			return 1
+		}
+		return -1
+	case !a.from.Equal(b.from):
+		return a.from.Compare(b.from)
 	case a.day.IsZero() != b.day.IsZero():
 		if a.day.IsZero() {
 			return 1
 		}
 		return -1
-	case !a.day.Equal(b.day):
-		return a.day.Compare(b.day)
+	}
+	if order := slices.Index(effects, a.action.effect) - slices.Index(effects, b.action.effect); order != 0 {
+		return order
 	}
 	return strings.Compare(a.ID, b.ID)
 }
+
+// effects are in the order in which they take place on one day.
+var effects = []string{effectEnds, effectExchanges, "", effectRevises}

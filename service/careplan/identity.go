@@ -19,10 +19,24 @@ const (
 
 var namespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte(fhir.Canonical))
 
-// planID is the identity of the care plan for the nth anchor (from 1) at a site. It is a
-// hash: neither patient nor site can be read from it.
-func planID(subject string, s site, protocol string, nth int) string {
-	return hashID(subject, s.bone.System, s.bone.Code, s.side.System, s.side.Code, protocol, strconv.Itoa(nth))
+// planID is the identity of the care plan for the nth anchor (from 1) at a site, and of the
+// plan that replaces it after each revision (from 1; 0 for none). It is a hash: neither patient
+// nor site can be read from it.
+func planID(subject string, s site, protocol string, nth, revision int) string {
+	parts := []string{subject, s.bone.System, s.bone.Code, s.side.System, s.side.Code, protocol, strconv.Itoa(nth)}
+	if revision > 0 {
+		parts = append(parts, "revision", strconv.Itoa(revision))
+	}
+	return hashID(parts...)
+}
+
+// newID is the id of a new resource: the one wanted, or, where a resource that has moved has that,
+// one made from it.
+func (r *records) newID(kind, wanted string) string {
+	for r.existingAt(kind, wanted) != nil {
+		wanted = hashID(wanted, "another")
+	}
+	return wanted
 }
 
 // hashID is a version 5 UUID over the parts, which may hold any text.

@@ -191,16 +191,51 @@ func TestMerge(t *testing.T) {
 			t.Errorf("the issue still holds: %v", x)
 		}
 	})
-	t.Run("the site corrected: the old plan is revoked, the new one made", func(t *testing.T) {
-		c := replaceInput(t, running(t, e, single), op("a", "single-stage", "2026-03-02", femurRight))
+	for name, was := range map[string]string{"another side": femurRight, "another bone": tibiaLeft, "no side": femur} {
+		t.Run(name+" corrected: the plan keeps what people did", func(t *testing.T) {
+			c := running(t, e, op("a", "single-stage", "2026-03-02", was))
+			c = edit(t, c, "CarePlan", startPartial, strings.Replace(startPartial, "not-started", "completed", 1))
+			c = edit(t, c, "Task", `"status":"requested"`, `"status":"completed"`)
+			before := plan1(t, derive(t, e, c))
+			c = replaceInput(t, c, single)
+			r := derive(t, e, c)
+			plan := plan1(t, r)
+			if plan.Str("id") != before.Str("id") || plan.Str("status") != "active" || plan.Str("title") != "Osseointegration aftercare, left femur" {
+				t.Errorf("got %s %s %s, was %s", plan.Str("id"), plan.Str("status"), plan.Str("title"), before.Str("id"))
+			}
+			if find(plan, "staples-partial").Str("detail", "status") != "completed" {
+				t.Error("what was done is gone")
+			}
+			key := identifierIn(plan1(t, derive(t, e, caseOf(t, single))), planSystem)
+			for _, p := range r.Resources {
+				n := parse(t, string(p.Body))
+				if id := n.Each("identifier")[0].Str("value"); p.Type != "DetectedIssue" && !strings.HasPrefix(id, key) {
+					t.Errorf("a %s has the identifier %s", p.Type, id)
+				}
+				if s := n.Str("status"); p.Type == "Task" && s != "completed" && s != "requested" {
+					t.Errorf("a Task is %s", s)
+				}
+			}
+			c = stored(t, c, r)
+			if again := stored(t, c, derive(t, e, c)); !maps.Equal(state(t, c), state(t, again)) {
+				t.Error("deriving again changes something")
+			}
+		})
+	}
+	t.Run("the place of a plan that moved is free", func(t *testing.T) {
+		c := stored(t, replaceInput(t, running(t, e, op("a", "single-stage", "2026-03-02", femurRight)), single), derive(t, e, replaceInput(t, running(t, e, op("a", "single-stage", "2026-03-02", femurRight)), single)))
+		c = replaceInput(t, c, op("b", "single-stage", "2026-03-09", femurRight))
 		r := derive(t, e, c)
 		got := map[string]string{}
 		for _, p := range only(t, r, "CarePlan") {
 			got[p.Str("title")] = p.Str("status")
 		}
-		want := map[string]string{"Osseointegration aftercare, left femur": "revoked", "Osseointegration aftercare, right femur": "active"}
-		if !maps.Equal(got, want) {
+		if want := map[string]string{"Osseointegration aftercare, left femur": "active", "Osseointegration aftercare, right femur": "active"}; !maps.Equal(got, want) {
 			t.Errorf("got %v", got)
+		}
+		c = stored(t, c, r)
+		if again := stored(t, c, derive(t, e, c)); !maps.Equal(state(t, c), state(t, again)) {
+			t.Error("deriving again changes something")
 		}
 	})
 	t.Run("an issue that somebody dismissed stays dismissed", func(t *testing.T) {

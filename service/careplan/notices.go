@@ -94,7 +94,7 @@ func (d *derivation) issues() {
 		existing, exists := d.records.existing[existingKey{"DetectedIssue", issueSystem, key}]
 		o := object{}
 		o.set("resourceType", "DetectedIssue")
-		id := key
+		id := d.records.newID("DetectedIssue", key)
 		identified := d.records.At.Format(instantLayout)
 		if exists {
 			id = existing.ID

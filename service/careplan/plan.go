@@ -18,9 +18,15 @@ type plan struct {
 	// key is the identifier value; id is the logical id, equal to it for a new plan.
 	key, id string
 	site    site
-	// operations are the completed operations at the site.
-	operations []*procedure
+	// operations are the completed operations of the course; earlier are those on the same
+	// anchor before them.
+	operations, earlier []*procedure
+	// replaces is the plan that this one takes the place of, "" for none; endedBy are the
+	// records by which it is over.
+	replaces   string
+	endedBy    []Source
 	devices    []Source
+	implanted  []Source // of the devices
 	structures []Source
 	existing   *fhir.Node
 	schedules  map[*step]schedule
@@ -54,6 +60,9 @@ func (p *plan) derive() {
 		}
 		p.gather(op)
 	}
+	for _, op := range p.earlier {
+		p.gather(op)
+	}
 	p.scheduleSteps()
 	if p.closedByPerson() {
 		p.d.emit("CarePlan", p.id, members(p.existing), p.basis(), p.definitions())
@@ -70,6 +79,7 @@ func (p *plan) derive() {
 	o.set("extension", []any{derivedStatus(status)})
 	o.set("identifier", p.identifiers())
 	o.set("instantiatesCanonical", []string{p.pathway.canonical, p.protocol.canonical})
+	o.set("replaces", p.replaced())
 	o.set("status", p.keepStatus(status))
 	o.set("intent", "plan")
 	o.set("category", p.categories())
@@ -85,7 +95,7 @@ func (p *plan) derive() {
 	if p.existing != nil {
 		mergeExtensions(&o, p.existing)
 		o.set("note", notesOfPeople(p.existing))
-		o.keep(p.existing, "text", "period", "_status", "note")
+		o.keep(p.existing, "text", "period", "_status", "note", "replaces")
 	}
 	o.set("text", p.narrative(o, activities))
 	o.arrange(carePlanOrder)
@@ -128,9 +138,12 @@ func (p *plan) keepStatus(status string) string {
 
 // gather collects the devices and body structures of an operation.
 func (p *plan) gather(op *procedure) {
-	for _, ref := range op.Node.Each("focalDevice", "manipulated", "reference") {
-		if s, ok := p.d.records.byRef[p.d.records.localRef(ref.Text)]; ok {
+	for _, f := range op.Node.Each("focalDevice") {
+		if s, ok := p.d.records.byRef[p.d.records.localRef(f.Str("manipulated", "reference"))]; ok {
 			p.devices = appendSource(p.devices, s)
+			if p.d.engine.acted(f, implanted) {
+				p.implanted = appendSource(p.implanted, s)
+			}
 		}
 	}
 	for _, s := range op.site.structures {
@@ -148,18 +161,34 @@ func appendSource(list []Source, s Source) []Source {
 // basis are the records that the plan rests on.
 func (p *plan) basis() []Source {
 	var all []Source
-	for _, op := range p.operations {
+	for _, op := range slices.Concat(p.earlier, p.operations) {
 		all = appendSource(all, op.Source)
 		for _, c := range op.components {
 			all = appendSource(all, c.Source)
 		}
 	}
-	all = append(all, p.devices...)
-	all = append(all, p.structures...)
+	for _, s := range slices.Concat(p.endedBy, p.devices, p.structures) {
+		all = appendSource(all, s)
+	}
 	if p.d.records.Patient != nil {
 		all = append(all, *p.d.records.Patient)
 	}
 	return all
+}
+
+// replaced names the plan that this one takes the place of, and what others have added.
+func (p *plan) replaced() []raw {
+	var list []raw
+	if p.replaces != "" {
+		list = append(list, raw{&fhir.Node{Raw: encode(reference{Reference: p.replaces})}})
+	}
+	for _, n := range p.existing.Each("replaces") {
+		ref := fhir.ParseReference(n.Str("reference"), "")
+		if s := p.d.records.existingAt("CarePlan", ref.ID); s == nil || p.d.protocolOf(s.Node) != p.protocol {
+			list = append(list, raw{n})
+		}
+	}
+	return list
 }
 
 func (p *plan) definitions() []string {

@@ -98,7 +98,9 @@ func TestWithoutPoliciesTheSourceAloneIsLeft(t *testing.T) {
 // Each policy alone can be switched off, and does something.
 func TestEachPolicyCanBeSwitchedOff(t *testing.T) {
 	c := caseOf(t, op("a", "single-stage", "2026-03-02", ""), op("t", "tmr", "2026-03-02", `"partOf":[{"reference":"Procedure/a"}]`),
-		`{"resourceType":"Procedure","id":"pump","status":"completed","code":{"coding":[{"system":"http://snomed.info/sct","code":"241716000"}]},"partOf":[{"reference":"Procedure/a"}]}`)
+		`{"resourceType":"Procedure","id":"pump","status":"completed","code":{"coding":[{"system":"http://snomed.info/sct","code":"241716000"}]},"partOf":[{"reference":"Procedure/a"}]}`,
+		device("y", "bone-anchor", "active"), op("b", "single-stage", "2026-03-02", femurRight),
+		op("r", "revision", "2027-01-11", strings.Replace(with("implanted y"), "7771000", "24028007", 1)))
 	plan := func(e *Engine) string {
 		var all strings.Builder
 		for _, p := range derive(t, e, c).Resources {
@@ -115,6 +117,9 @@ func TestEachPolicyCanBeSwitchedOff(t *testing.T) {
 			got := plan(without(t, code))
 			if got == whole {
 				t.Error("the plan is the same")
+			}
+			if code == "wound-care-after-revision" || code == "exchange-by-device" { // they are about which activities there are
+				return
 			}
 			if strings.Contains(got, `"valueCode":"`+code+`"`) || !strings.Contains(whole, `"valueCode":"`+code+`"`) {
 				t.Error("the plan names it where it should not, or does not where it should")

@@ -11,15 +11,59 @@ type protocol struct {
 	// topics become the categories of the plan.
 	topics   []*fhir.Node
 	pathways []*pathway
-	reviews  []review
+	// selectors are its actions, in order.
+	selectors []*selector
+	// endings are the inputs of actions that end an anchor: which Devices and
+	// DeviceUseStatements say the same as the operation.
+	endings []ending
 	// sites is the ValueSet of the trigger's filter on bodySite.
 	sites *valueSet
 }
 
-// review is an action that only tells that somebody has to look.
-type review struct {
-	triggers []trigger
-	outcome  string
+// selector is an action of a protocol: what operations it is for, and what follows.
+type selector struct {
+	level *level
+	// pathway is nil where no plan follows.
+	pathway *pathway
+	// effect is what the operation does to the anchor, see courses.go.
+	effect string
+	// codes are those of the action, which count as facts of the operation.
+	codes []coding
+	// outcome is what the sender is told where no plan follows.
+	outcome string
+}
+
+// ending is a DataRequirement: every filter must match.
+type ending struct {
+	kind    string
+	filters []inputFilter
+}
+
+type inputFilter struct {
+	path  string
+	codes map[coding]bool
+}
+
+func (in ending) matches(n *fhir.Node) bool {
+	for _, f := range in.filters {
+		if !f.matches(n) {
+			return false
+		}
+	}
+	return true
+}
+
+// matches compares a coded element, or a code, which has no system of its own.
+func (f inputFilter) matches(n *fhir.Node) bool {
+	if plain := n.Str(f.path); plain != "" {
+		for c := range f.codes {
+			if c.Code == plain {
+				return true
+			}
+		}
+		return false
+	}
+	return anyCoding(codingsAt(n, f.path, "coding"), func(c coding) bool { return f.codes[c.key()] })
 }
 
 // pathway is one course of aftercare, laid out flat.

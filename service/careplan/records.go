@@ -30,6 +30,9 @@ type procedure struct {
 	// parts are the Procedures of the patient that name this one in partOf.
 	parents, parts []*procedure
 	day            time.Time // local date, zero when it is not exact
+	// from and until are the first and the last day that it can have been, zero when nothing is
+	// known.
+	from, until time.Time
 	// facts, for an operation: everything coded for it and its completed components.
 	facts []coding
 	site  site
@@ -43,6 +46,11 @@ type procedure struct {
 	assumed bool
 	// claimed: a notice tells about it.
 	claimed bool
+	// action is what the protocol has for an operation; implants are the anchors, by reference,
+	// that it put in; ends is the course that it ended.
+	action   *selector
+	implants []string
+	ends     *course
 }
 
 func (p *procedure) usable() bool { return p.plan == "active" }
@@ -72,12 +80,40 @@ func (e *Engine) read(c Case) *records {
 	}
 	r.Existing = slices.Clone(c.Existing)
 	slices.SortFunc(r.Existing, func(a, b Source) int { return strings.Compare(a.ref(), b.ref()) })
+	r.index()
+	return r
+}
+
+// index finds what exists by identifier.
+func (r *records) index() {
+	clear(r.existing)
 	for _, s := range r.Existing {
 		for _, id := range s.Node.Each("identifier") {
 			r.existing[existingKey{s.Type, id.Str("system"), id.Str("value")}] = s
 		}
 	}
-	return r
+}
+
+// existingAt is the derived resource of a type and id, nil if there is none.
+func (r *records) existingAt(kind, id string) *Source {
+	for i := range r.Existing {
+		if s := &r.Existing[i]; s.Type == kind && s.ID == id {
+			return s
+		}
+	}
+	return nil
+}
+
+// byType are the inputs of a type, by id.
+func (r *records) byType(kind string) []Source {
+	var found []Source
+	for _, s := range r.byRef {
+		if s.Type == kind {
+			found = append(found, s)
+		}
+	}
+	slices.SortFunc(found, func(a, b Source) int { return strings.Compare(a.ID, b.ID) })
+	return found
 }
 
 // localRef is a reference without the version it may name.
@@ -92,7 +128,7 @@ func (e *Engine) procedure(s Source) *procedure {
 	p := &procedure{Source: s, status: s.Node.Str("status")}
 	p.plan = e.terms.planStatus(p.status)
 	p.codes = e.terms.expand(codingsAt(s.Node, "code", "coding"))
-	p.day = e.performed(s.Node)
+	p.day, p.from, p.until = e.performed(s.Node)
 	return p
 }
 
@@ -104,9 +140,9 @@ func codingsAt(n *fhir.Node, names ...string) []coding {
 	return found
 }
 
-// performed is the local date of an operation: the end of its period, else its dateTime,
-// else the start of its period. It is zero unless the day is known.
-func (e *Engine) performed(n *fhir.Node) time.Time {
+// performed is what is known of the local date of an operation: of the end of its period, else
+// of its dateTime, else of the start of its period. day is zero unless it is known.
+func (e *Engine) performed(n *fhir.Node) (day, from, until time.Time) {
 	text := n.Str("performedPeriod", "end")
 	if text == "" {
 		text = n.Str("performedDateTime")
@@ -114,6 +150,18 @@ func (e *Engine) performed(n *fhir.Node) time.Time {
 	if text == "" {
 		text = n.Str("performedPeriod", "start")
 	}
+	if day = e.day(text); !day.IsZero() {
+		return day, day, day
+	}
+	m, err := fhir.ParseMoment(text, e.zone)
+	if err != nil {
+		return day, from, until
+	}
+	return day, localDay(m.Low.In(e.zone)), localDay(m.High.Add(-1).In(e.zone))
+}
+
+// day is the local date of a dateTime, zero unless that is exact.
+func (e *Engine) day(text string) time.Time {
 	m, err := fhir.ParseMoment(text, e.zone)
 	if err != nil || m.Precision < fhir.DayPrecision {
 		return time.Time{}
@@ -125,7 +173,11 @@ func (e *Engine) performed(n *fhir.Node) time.Time {
 		}
 		return day
 	}
-	y, month, d := m.Low.In(e.zone).Date()
+	return localDay(m.Low.In(e.zone))
+}
+
+func localDay(t time.Time) time.Time {
+	y, month, d := t.Date()
 	return time.Date(y, month, d, 0, 0, 0, 0, time.UTC)
 }
 
@@ -136,6 +188,9 @@ func (e *Engine) factsOf(op *procedure) []coding {
 		found = append(found, codingsAt(p.Node, "code", "coding")...)
 		found = append(found, codingsAt(p.Node, "complication", "coding")...)
 		found = append(found, codingsAt(p.Node, "usedCode", "coding")...)
+	}
+	if op.action != nil {
+		found = append(found, op.action.codes...)
 	}
 	return e.terms.expand(found)
 }

@@ -34,7 +34,7 @@ func (p *plan) scheduleSteps() {
 
 // anchor dates an anchor: the date of the operation that its triggers leave.
 func (p *plan) anchor(s *step) schedule {
-	matching := s.level.matching(p.operations)
+	matching := p.occasions(s)
 	if len(matching) == 0 {
 		if s.outcome != "" {
 			p.tellOnce(s.outcome)
@@ -67,7 +67,7 @@ func sameDay(operations []*procedure) bool {
 // each other, since the event happened once, and against the anchors that it must follow.
 // Operations that contradict each other or break the order date nothing.
 func (p *plan) checkAnchor(s *step) {
-	if matching := s.level.matching(p.operations); len(s.events) > 0 && !sameDay(matching) {
+	if matching := p.occasions(s); len(s.events) > 0 && !sameDay(matching) {
 		p.tellOnce("operations-conflict")
 		for _, op := range matching {
 			op.waits = p.d.engine.terms.outcome("operations-conflict").display
@@ -83,7 +83,7 @@ func (p *plan) checkAnchor(s *step) {
 		}
 		if allowed, ok := r.apply(other.window); ok && own.window.intersect(allowed).empty() {
 			o := p.d.engine.terms.outcome("stage-order")
-			for _, op := range s.level.matching(p.operations) {
+			for _, op := range p.occasions(s) {
 				op.waits = o.display
 			}
 			p.tellOnce(o.code)

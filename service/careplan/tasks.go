@@ -26,13 +26,15 @@ func (p *plan) task(s *step, performers []raw, owner *fhir.Node) {
 		return
 	}
 	key, was, exists := p.existingTask(s.id)
-	id := hashID(p.key, "task", s.id)
+	id := ""
 	authored := p.d.records.At.Format(instantLayout)
 	if exists {
 		id = was.ID
 		if on := was.Node.Str("authoredOn"); on != "" {
 			authored = on
 		}
+	} else {
+		id = p.d.records.newID("Task", hashID(p.key, "task", s.id))
 	}
 	o := object{}
 	o.set("resourceType", "Task")

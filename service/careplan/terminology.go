@@ -166,5 +166,5 @@ var outcomes = []string{
 	"not-completed", "not-done", "entered-in-error", "on-hold", "date-not-exact", "no-body-site",
 	"site-not-eligible", "site-ambiguous", "site-conflict", "side-not-recorded", "side-conflict",
 	"operations-conflict", "stage-order", "window-empty", "date-impossible", "fault", "protocol-failed", "assumed",
-	"patient-deceased", "anchor-gone", "no-longer-prescribed", "undated", "follows-records",
+	"patient-deceased", "anchor-gone", "anchor-removed", "anchor-unknown", "anchor-already-out", "plan-replaced", "plan-elsewhere", "no-longer-prescribed", "undated", "follows-records",
 }

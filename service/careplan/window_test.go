@@ -147,7 +147,8 @@ func TestPerformed(t *testing.T) {
 		`"status":"completed"`:                                                                        "",
 		`"performedDateTime":"2026-10-25T00:30:00Z","performedPeriod":{"end":"2026-10-26T00:30:00Z"}`: "2026-10-26",
 	} {
-		if got := formatDate(e.performed(parse(t, "{"+text+"}"))); got != want {
+		day, _, _ := e.performed(parse(t, "{"+text+"}"))
+		if got := formatDate(day); got != want {
 			t.Errorf("%s is %q, want %q", text, got, want)
 		}
 	}
