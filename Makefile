@@ -9,9 +9,10 @@ FUZZTIME ?= 20s
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-test: ## run all tests with the race detector; installs gcc, curl, Node.js and npm if they are missing
+test: ## run all tests, then the shorter ones with the race detector; installs what they need and is missing
 	@scripts/test-needs
-	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
+	$(GO) test -timeout 20m ./...
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 20m ./api ./config ./fhir/... ./service/...
 
 lint: ## gofmt, go vet and golangci-lint
 	@scripts/lint

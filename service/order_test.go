@@ -128,6 +128,9 @@ func (w *way) rename(lines []string) []string {
 // What a transaction means depends neither on the order of its entries nor on its size: staged,
 // as large ones are, and in another order, it is refused or stored and answered in the same way.
 func TestNeitherOrderNorSizeMakesADifference(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one request at a time: it has nothing more to show with the race detector")
+	}
 	if !strings.HasPrefix(newDatabase(t), "sqlite:") {
 		t.Skip("what entries mean is decided above the engines, and TestLargeTransactionsAreStoredAsOthers runs on both")
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,36 +23,87 @@ import (
 
 const base = "http://127.0.0.1:8080/fhir"
 
-// newDatabase makes an empty database of the engine that the tests run on now.
-var newDatabase = func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "aftercare.db") }
+// newDatabase makes a database of the engine that the tests run on now, empty or with the definitions
+// only.
+var newDatabase = func(t testing.TB) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "aftercare.db")
+	content, err := begun()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return "sqlite:" + file
+}
 
-// TestMain runs all tests on both engines. Properties are checked on 25 random cases on each, which
-// differ from run to run; -rapid.checks gives another number.
+// begun is the file of a SQLite database that a service has been started on: to make it anew for
+// every test would take most of the time of the tests.
+var begun = sync.OnceValues(func() ([]byte, error) {
+	folder, err := os.MkdirTemp("", "aftercare-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(folder)
+	file := filepath.Join(folder, "aftercare.db")
+	st, err := store.Open(context.Background(), "sqlite:"+file, store.Options{})
+	if err != nil {
+		return nil, err
+	}
+	o, err := defaults()
+	if err != nil {
+		return nil, err
+	}
+	o.Store = st
+	if _, err := New(context.Background(), o); err != nil {
+		return nil, err
+	}
+	if err := st.Close(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(file)
+})
+
+// defaults are Options without a Store. Ids count up and time stands still.
+func defaults() (Options, error) {
+	defs, err := definitions.Load(definitions.Files())
+	if err != nil {
+		return Options{}, err
+	}
+	zone, err := time.LoadLocation("Europe/London")
+	if err != nil {
+		return Options{}, err
+	}
+	var ids atomic.Int64
+	return Options{
+		Definitions: defs, BaseURL: base, Zone: zone,
+		Now:   func() time.Time { return time.Date(2026, 11, 1, 9, 0, 0, 0, time.UTC) },
+		NewID: func() string { return fmt.Sprintf("id-%d", ids.Add(1)) },
+	}, nil
+}
+
+// TestMain runs all tests on both engines, and with -short on SQLite only. Properties are checked on
+// 25 random cases on each, with -short on 5, which differ from run to run; -rapid.checks gives another
+// number.
 func TestMain(m *testing.M) {
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	if err := flag.Set("rapid.checks", "25"); err != nil { // the command line comes later
 		panic(err)
 	}
+	flag.Parse()
+	if testing.Short() {
+		os.Exit(m.Run())
+	}
 	os.Exit(postgrestest.RunTwice(m, &newDatabase))
 }
 
-// open starts a Service on a new database. Ids count up and time stands still unless the
-// test changes the options.
+// open starts a Service on a new database, with the defaults unless the test changes them.
 func open(t testing.TB, change ...func(*Options)) *Service {
 	t.Helper()
-	defs, err := definitions.Load(definitions.Files())
+	o, err := defaults()
 	if err != nil {
 		t.Fatal(err)
-	}
-	zone, err := time.LoadLocation("Europe/London")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var ids atomic.Int64
-	o := Options{
-		Definitions: defs, BaseURL: base, Zone: zone,
-		Now:   func() time.Time { return time.Date(2026, 11, 1, 9, 0, 0, 0, time.UTC) },
-		NewID: func() string { return fmt.Sprintf("id-%d", ids.Add(1)) },
 	}
 	for _, c := range change {
 		c(&o)

@@ -25,6 +25,9 @@ var stageAll bool
 
 // What holds of a transaction holds of a large one.
 func TestLargeTransactionsAreAsOthers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one request at a time: it has nothing more to show with the race detector")
+	}
 	stageAll = true
 	defer func() { stageAll = false }()
 	for name, test := range map[string]func(*testing.T){
