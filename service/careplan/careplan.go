@@ -33,7 +33,7 @@ type Output struct{ Type, IdentifierSystem string }
 func (e *Engine) Outputs() []Output {
 	return []Output{
 		{"CarePlan", planSystem}, {"Goal", goalSystem}, {"Task", activitySystem}, {"DetectedIssue", issueSystem},
-		{"CareTeam", teamSystem},
+		{"CareTeam", teamSystem}, {"RiskAssessment", statementSystem},
 	}
 }
 

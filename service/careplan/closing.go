@@ -9,13 +9,13 @@ import (
 
 // closure says what closing a plan makes of it and of what belongs to it, and why: reason is
 // an outcome.
-type closure struct{ plan, activity, task, goal, reason string }
+type closure struct{ plan, activity, task, goal, statement, reason string }
 
 // closedAs says what a plan's closed status means for what belongs to it.
 var closedAs = map[string]closure{
-	"on-hold":          {"on-hold", "on-hold", "on-hold", "on-hold", ""},
-	"revoked":          {"revoked", "cancelled", "cancelled", "cancelled", ""},
-	"entered-in-error": {"entered-in-error", "entered-in-error", "entered-in-error", "entered-in-error", ""},
+	"on-hold":          {"on-hold", "on-hold", "on-hold", "on-hold", "final", ""},
+	"revoked":          {"revoked", "cancelled", "cancelled", "cancelled", "cancelled", ""},
+	"entered-in-error": {"entered-in-error", "entered-in-error", "entered-in-error", "entered-in-error", "entered-in-error", ""},
 }
 
 func closureOf(status, reason string) closure {
@@ -26,8 +26,8 @@ func closureOf(status, reason string) closure {
 
 // closures are how plans are closed whose course is over.
 var closures = map[string]closure{
-	"anchor-removed": {"revoked", "stopped", "cancelled", "cancelled", "anchor-removed"},
-	"plan-replaced":  {"revoked", "cancelled", "cancelled", "cancelled", "plan-replaced"},
+	"anchor-removed": {"revoked", "stopped", "cancelled", "cancelled", "cancelled", "anchor-removed"},
+	"plan-replaced":  {"revoked", "cancelled", "cancelled", "cancelled", "cancelled", "plan-replaced"},
 }
 
 // closePlan gives an existing plan a closed status, with its open activities, Tasks and
@@ -241,6 +241,9 @@ func (d *derivation) closeBelongings(key string, c closure, force bool) {
 	}
 	closeAll("Task", activitySystem, "status", c.task)
 	closeAll("Goal", goalSystem, "lifecycleStatus", c.goal)
+	for kind := range statementKinds {
+		closeAll(kind, statementSystem, "status", c.statement)
+	}
 }
 
 // closeLeftOvers cancels the Tasks and Goals of a plan that it no longer asks for.

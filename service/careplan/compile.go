@@ -236,7 +236,7 @@ func (c *compiler) plan(d *fhir.Node, place, reference string) (*fhir.Node, bool
 // that only explain.
 var understood = []string{
 	"id", "extension", "prefix", "title", "_title", "description", "_description", "textEquivalent", "_textEquivalent", "code", "reason", "documentation",
-	"goalId", "trigger", "condition", "input", "output", "relatedAction", "type", "definitionCanonical",
+	"goalId", "trigger", "condition", "input", "output", "relatedAction", "type", "definitionCanonical", "definitionUri",
 	"dynamicValue", "action",
 }
 

@@ -51,7 +51,7 @@ func TestCompileRefuses(t *testing.T) {
 		"an unknown variable":              {nestedPlan, `"expression": "%facts`, `"expression": "%nobody`, "nobody"},
 		"an unknown function":              {nestedPlan, `"expression": "%facts.exists(`, `"expression": "%facts.exist(`, "exist"},
 		"a unit that is no calendar unit":  {nestedPlan, `"code": "wk"`, `"code": "h"`, `unit "h" is not supported`},
-		"a unit without UCUM":              {nestedPlan, `"system": "http://unitsofmeasure.org"`, `"system": "http://x"`, "must be UCUM"},
+		"a unit without UCUM":              {nestedPlan, "\"unit\": \"weeks\",\n            \"system\": \"http://unitsofmeasure.org\"", `"system": "http://x"`, "must be UCUM"},
 		"half a week":                      {wound, `"value": 3,`, `"value": 3.5,`, "whole number"},
 		"a negative offset":                {wound, `"value": 3,`, `"value": -3,`, "whole number"},
 		"a comparator":                     {wound, `"value": 3,`, `"value": 3, "comparator": "<",`, "comparator"},

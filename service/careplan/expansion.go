@@ -90,7 +90,7 @@ func (x *expansion) action(a *fhir.Node, place string, d *fhir.Node, l *level, p
 		inner = prefix + id + "."
 	}
 	url, version, pinned := strings.Cut(reference, "|")
-	act := x.activities[url]
+	act, pattern := x.activities[url], x.pattern(d, place, a)
 	switch {
 	case a.Get("action") != nil && reference != "":
 		x.fail(d, place, "has both a definition and actions of its own")
@@ -103,7 +103,7 @@ func (x *expansion) action(a *fhir.Node, place string, d *fhir.Node, l *level, p
 			}
 			x.plan(nested, l, inner, s, above)
 		}
-	case act == nil && a.Get("trigger") == nil:
+	case act == nil && pattern == nil && a.Get("trigger") == nil:
 		x.fail(d, place, "has no definition, no actions and no trigger: it does nothing")
 	case id == "":
 		x.fail(d, place, "has no id: activities and anchors need one that never changes")
@@ -113,11 +113,11 @@ func (x *expansion) action(a *fhir.Node, place string, d *fhir.Node, l *level, p
 		x.fail(d, place+".definitionCanonical", "asks for version %s of %s; %s is loaded", version, url, act.canonical)
 	default:
 		x.ids[prefix+id] = true
-		x.step(a, place, d, l, prefix+id, act, s)
+		x.step(a, place, d, l, prefix+id, act, s).pattern = pattern
 	}
 }
 
-func (x *expansion) step(a *fhir.Node, place string, d *fhir.Node, l *level, id string, act *activity, s *scope) {
+func (x *expansion) step(a *fhir.Node, place string, d *fhir.Node, l *level, id string, act *activity, s *scope) *step {
 	st := &step{id: id, action: nameOfAction(d, place, a), level: l, activity: act, rule: a.Str("textEquivalent"), addition: a.Str("description"), task: a.Get("output") != nil}
 	for _, code := range a.Each("code", "coding") {
 		st.events = append(st.events, codingOf(code).key())
@@ -145,6 +145,7 @@ func (x *expansion) step(a *fhir.Node, place string, d *fhir.Node, l *level, id 
 	s.steps[a.Str("id")] = st
 	s.order = append(s.order, st)
 	x.pathway.steps = append(x.pathway.steps, st)
+	return st
 }
 
 func (x *expansion) goal(s *scope, place string, n *fhir.Node, l *level, prefix string) {

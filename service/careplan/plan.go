@@ -101,6 +101,7 @@ func (p *plan) derive() {
 	o.arrange(carePlanOrder)
 	p.d.emit("CarePlan", p.id, o, p.basis(), p.definitions())
 	p.d.result.Resources[len(p.d.result.Resources)-1].Kept = p.begun
+	p.statements()
 	p.closeLeftOvers()
 }
 
@@ -280,10 +281,10 @@ func (p *plan) period() period {
 	var w window
 	for _, s := range p.pathway.order {
 		schedule := p.schedules[s]
-		if !schedule.dated || schedule.window == (window{}) {
+		if !schedule.dated || schedule.window == (window{}) || s.pattern != nil {
 			continue
 		}
-		if s.activity == nil && (w.Start.IsZero() || schedule.window.Start.Before(w.Start)) {
+		if s.isAnchor() && (w.Start.IsZero() || schedule.window.Start.Before(w.Start)) {
 			w.Start = schedule.window.Start
 		}
 		if schedule.window.End.After(w.End) {

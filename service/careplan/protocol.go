@@ -148,14 +148,19 @@ type condition struct {
 	whenUnknown *fhir.Node
 }
 
-// step is one action of a pathway that is an anchor or an activity.
+// isAnchor reports that the date of a step is that of an operation.
+func (s *step) isAnchor() bool { return s.activity == nil && s.pattern == nil }
+
+// step is one action of a pathway that is an anchor, an activity or a statement.
 type step struct {
 	id string
 	// action is where the definitions have it, for people.
 	action string
 	level  *level
-	// activity is nil for an anchor.
+	// activity is nil for an anchor, and for a statement.
 	activity *activity
+	// pattern is the resource that a statement is made like, else nil.
+	pattern *fhir.Node
 	// events are the codes of an anchor, by which goals name it.
 	events []coding
 	// outcome is given while an anchor has no operation.

@@ -22,7 +22,7 @@ const statusExtension = fhir.Canonical + "/StructureDefinition/derived-status"
 const beforeExtension = fhir.Canonical + "/StructureDefinition/status-before"
 
 // opened is the status that the engine gives what is in force.
-var opened = map[string]string{"CarePlan": "active", "Task": "requested", "Goal": "active", "DetectedIssue": "final", "CareTeam": "active"}
+var opened = map[string]string{"CarePlan": "active", "Task": "requested", "Goal": "active", "DetectedIssue": "final", "CareTeam": "active", "RiskAssessment": "final"}
 
 // openStatus are the statuses, of any type, under which there is still something to do.
 var openStatus = map[string]bool{
@@ -213,5 +213,8 @@ var (
 	careTeamOrder = strings.Fields(`resourceType id meta implicitRules language text contained extension modifierExtension
 		identifier status category name subject encounter period participant reasonCode reasonReference managingOrganization
 		telecom note`)
-	orders = map[string][]string{"CarePlan": carePlanOrder, "Goal": goalOrder, "Task": taskOrder, "DetectedIssue": detectedIssueOrder, "CareTeam": careTeamOrder}
+	riskOrder = strings.Fields(`resourceType id meta implicitRules language text contained extension modifierExtension
+		identifier basedOn parent status method code subject encounter occurrenceDateTime occurrencePeriod condition performer
+		reasonCode reasonReference basis prediction mitigation note`)
+	orders = map[string][]string{"CarePlan": carePlanOrder, "Goal": goalOrder, "Task": taskOrder, "DetectedIssue": detectedIssueOrder, "CareTeam": careTeamOrder, "RiskAssessment": riskOrder}
 )

@@ -19,12 +19,12 @@ type schedule struct {
 func (p *plan) scheduleSteps() {
 	p.schedules = make(map[*step]schedule, len(p.pathway.order))
 	for _, s := range p.pathway.order { // anchors first: they can rule an operation's date out
-		if s.activity == nil {
+		if s.isAnchor() {
 			p.checkAnchor(s)
 		}
 	}
 	for _, s := range p.pathway.order {
-		if s.activity == nil {
+		if s.isAnchor() {
 			p.schedules[s] = p.anchor(s)
 		} else {
 			p.schedules[s] = p.resolve(s)
@@ -74,7 +74,7 @@ func (p *plan) checkAnchor(s *step) {
 		}
 	}
 	for _, r := range s.related {
-		if r.target.activity != nil {
+		if !r.target.isAnchor() {
 			continue
 		}
 		own, other := p.anchor(s), p.anchor(r.target)
