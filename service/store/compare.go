@@ -21,6 +21,12 @@ func prefix(s *statement, column, text string) string {
 	return "(" + cond + " AND " + column + " < " + s.arg(end) + ")"
 }
 
+// begins is prefix for a check of a row that is known already, for which no index is to be looked
+// into by the range.
+func begins(s *statement, column, text string) string {
+	return "substr(" + column + ", 1, " + s.arg(len(text)) + ") = " + s.arg([]byte(text))
+}
+
 // contains is the condition that column has text in it.
 func contains(s *statement, column, text string) string {
 	return "instr(" + column + ", " + s.arg([]byte(text)) + ") > 0"
@@ -65,16 +71,18 @@ const bounds = "/?#"
 
 // below is the condition that the column is base, or begins with it and goes on at the bounds of
 // its path (https://hl7.org/fhir/R4/search.html#uri).
-func below(s *statement, column, base string) string {
-	begins := prefix(s, column, base)
+//
+// prefix says that it begins with a text: it is the function prefix or begins.
+func below(s *statement, prefix func(s *statement, column, text string) string, column, base string) string {
+	all := prefix(s, column, base)
 	if base != "" && strings.IndexByte(bounds, base[len(base)-1]) >= 0 {
-		return begins
+		return all
 	}
 	any := []string{column + " = " + s.arg(key(base))}
 	for _, bound := range bounds {
 		any = append(any, prefix(s, column, base+string(bound)))
 	}
-	return "(" + begins + " AND " + anyOf(any) + ")"
+	return "(" + all + " AND " + anyOf(any) + ")"
 }
 
 // above are the URLs that uri is below of, itself among them.
@@ -128,11 +136,10 @@ func widen(v search.Value, now int64) search.Value {
 	return v
 }
 
-// compareNumber is the condition that the closed range of the row t of index_number compares to
-// the value (https://hl7.org/fhir/R4/search.html#number), and that the unit is as asked for.
+// compareNumber is the condition that the closed range [low, high] of the row t of index_number
+// compares to the value (https://hl7.org/fhir/R4/search.html#number), and that the unit is as asked for.
 // What digits leave open counts for eq, ne and ap alone: gt100 is all above 100 itself.
-func compareNumber(s *statement, v *search.Value, t string, system int64) string {
-	low, high := t+".low", t+".high"
+func compareNumber(s *statement, v *search.Value, t, low, high string, system int64) string {
 	cond := ""
 	switch v.Prefix {
 	case search.Ne:

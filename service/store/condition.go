@@ -30,7 +30,7 @@ func (c *clause) holds(s *statement, rid string) string {
 		return "(" + c.text.has(s, inNarrative(c.Param), c.phrases, rid) + ")"
 	case c.Param.Kind == search.ID || c.Param.Kind == search.LastUpdated:
 		t := s.alias()
-		return "EXISTS (SELECT 1 FROM resource " + t + " WHERE " + t + ".rid = " + rid + " AND " + c.match(s, t) + fence + ")"
+		return "EXISTS (SELECT 1 FROM resource " + t + " WHERE " + t + ".rid = " + rid + " AND " + c.check(s, t) + fence + ")"
 	}
 	wanted := c.Modifier != "not"
 	if c.Modifier == "missing" {
@@ -46,7 +46,7 @@ func (c *clause) holds(s *statement, rid string) string {
 	found := "EXISTS (SELECT 1 FROM " + tables[c.Param.Kind] + " " + t +
 		" WHERE " + t + ".rid = " + rid + " AND " + t + ".param = " + s.arg(c.param)
 	if c.Modifier != "missing" {
-		found += " AND " + c.match(s, t)
+		found += " AND " + c.check(s, t)
 	}
 	found += fence + ")"
 	if wanted {
@@ -109,16 +109,22 @@ func (c *clause) standTogether(s *statement, rid string) string {
 		} else {
 			first = t
 		}
-		where = append(where, cond+" AND "+p.match(s, t))
+		where = append(where, cond+" AND "+p.check(s, t))
 	}
 	return "EXISTS (SELECT 1 FROM " + strings.Join(from, " CROSS JOIN ") + " WHERE " + strings.Join(where, " AND ") + fence + ")"
 }
 
-// match is the condition that the row t has one of the values.
-func (c *clause) match(s *statement, t string) string {
+// match is the condition that the row t, which it is to find, has one of the values.
+func (c *clause) match(s *statement, t string) string { return c.matches(s, t, false) }
+
+// check is match for a row of a resource that is known already. Without statistics, SQLite would
+// rather walk through an index of all values in a range than look at those of the resource.
+func (c *clause) check(s *statement, t string) string { return c.matches(s, t, true) }
+
+func (c *clause) matches(s *statement, t string, known bool) string {
 	var any []string
 	for i := range c.Values {
-		if cond := c.matchOne(s, t, &c.Values[i], c.systems[i]); cond != never {
+		if cond := c.matchOne(s, t, &c.Values[i], c.systems[i], known); cond != never {
 			any = append(any, cond)
 		}
 	}
@@ -137,16 +143,20 @@ func anyOf(conditions []string) string {
 	}
 }
 
-func (c *clause) matchOne(s *statement, t string, v *search.Value, system int64) string {
+func (c *clause) matchOne(s *statement, t string, v *search.Value, system int64, known bool) string {
+	low, high, prefix := t+".low", t+".high", prefix
+	if known {
+		low, high, prefix = "+"+low, "+"+high, begins
+	}
 	switch c.Param.Kind {
 	case search.ID:
 		return t + ".id = " + s.arg([]byte(v.Value))
 	case search.LastUpdated:
 		return compare(s, v, t+".updated", "("+t+".updated + 1)")
 	case search.Date:
-		return compare(s, v, t+".low", t+".high")
+		return compare(s, v, low, high)
 	case search.Number, search.Quantity:
-		return compareNumber(s, v, t, system)
+		return compareNumber(s, v, t, low, high, system)
 	case search.Pieces:
 		if c.Modifier == "ends" {
 			return ends(s, t+".value", v.Value)
@@ -167,7 +177,7 @@ func (c *clause) matchOne(s *statement, t string, v *search.Value, system int64)
 	case search.URI:
 		switch c.Modifier {
 		case "below":
-			return below(s, t+".value", v.Value)
+			return below(s, prefix, t+".value", v.Value)
 		case "above":
 			return inList(s, t+".value", above(v.Value))
 		}

@@ -139,6 +139,33 @@ func TestPlans(t *testing.T) {
 	}
 }
 
+// TestChecks checks that a candidate's own rows are looked at, and not all those of a range.
+func TestChecks(t *testing.T) {
+	s := freshSQLite(t)()
+	seed(t, s, 20, 5)
+	name, source := param("Observation", "value-string", search.String), param("Observation", "_source", search.URI)
+	put(t, s, "Observation", "one", search.Row{Param: name, Value: "a text"}, search.Row{Param: source, Value: "http://x/a"}, search.Row{Param: obsValue, NumberLow: 5, NumberHigh: 5})
+	patient := clauseOf(obsPatient, search.Value{System: "Patient", Value: "p1"})
+	day := clauseOf(obsDate, search.Value{Low: search.Micros(t0), High: search.Micros(t0) + 86400e6})
+	value := clauseOf(obsValue, search.Value{Number: 5, NumberLow: 4.5, NumberHigh: 5.5, AnyUnit: true})
+	for name, clauses := range map[string][]search.Clause{
+		"a day":                   {patient, day},
+		"a number":                {patient, value},
+		"the beginning of a text": {patient, clauseOf(name, search.Value{Value: "a"})},
+		"the beginning of a URL":  {patient, {Param: source, Modifier: "below", Values: []search.Value{{Value: "http://x"}}}},
+		"both of two":             {{All: []search.Clause{patient, value}}},
+		"at the end of a chain":   {{Param: obsPatient, Chain: []search.Chain{{Type: "Patient", Clause: search.Clause{All: []search.Clause{clauseOf(patID, search.Value{System: "http://nhs", Value: "1"})}}}}}, day},
+		"a day that it is not":    {patient, {Not: &day}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			plan := explain(t, s, &search.Query{Type: "Observation", Clauses: clauses, Count: 20})
+			if !regexp.MustCompile(`SEARCH t\d+ USING PRIMARY KEY \(rid=\? AND param=\?`).MatchString(plan) || regexp.MustCompile(`_by_value \(param=\? AND (low|value)>`).MatchString(plan) {
+				t.Errorf("it looks at more than the rows of a candidate:\n%s", plan)
+			}
+		})
+	}
+}
+
 // TestProbe checks that the clause that selects best leads, whatever the order of the clauses.
 func TestProbe(t *testing.T) {
 	s := freshSQLite(t)()
