@@ -14,12 +14,53 @@ type object []fhir.Member
 // set puts the JSON of v at name; an existing member keeps its place. What is empty (nil,
 // "", an empty list) is left out, as FHIR demands.
 func (o *object) set(name string, v any) {
-	raw := encode(v)
-	switch string(raw) {
+	n := asNode(v)
+	switch string(n.Raw) {
 	case "null", `""`, "[]", "{}":
 		return
 	}
-	o.put(name, &fhir.Node{Raw: raw})
+	o.put(name, n)
+}
+
+// asNode is the JSON of v. What the type of v tells of its form is noted; parsed fills in the
+// remainder.
+func asNode(v any) *fhir.Node {
+	n := &fhir.Node{Raw: encode(v)}
+	switch v := v.(type) {
+	case raw:
+		return v.Node
+	case string:
+		n.Kind, n.Text = fhir.String, v
+	case object:
+		n.Kind, n.Members = fhir.Object, slices.Clone(v)
+	case []raw:
+		n.Kind, n.Items = fhir.Array, make([]*fhir.Node, len(v))
+		for i, item := range v {
+			n.Items[i] = item.Node
+		}
+	}
+	return n
+}
+
+// parsed fills in what nodes written here do not have yet. It leaves nodes that have been parsed as
+// they are.
+func parsed(n *fhir.Node) {
+	switch n.Kind {
+	case fhir.Object:
+		for _, m := range n.Members {
+			parsed(m.Value)
+		}
+	case fhir.Array:
+		for _, item := range n.Items {
+			parsed(item)
+		}
+	case 0:
+		full, err := fhir.Parse(n.Raw)
+		if err != nil { // written here: cannot happen
+			panic(err)
+		}
+		*n = *full
+	}
 }
 
 func (o *object) put(name string, n *fhir.Node) {
@@ -75,10 +116,8 @@ func (o object) arrange(order []string) {
 
 // node gives an object the form of parsed JSON.
 func (o object) node() *fhir.Node {
-	n, err := fhir.Parse(encode(o))
-	if err != nil { // written here: cannot happen
-		panic(err)
-	}
+	n := asNode(o)
+	parsed(n)
 	return n
 }
 
