@@ -37,6 +37,9 @@ var operationTries = map[string]func(s *server, t *testing.T, typ, id string) an
 	"document": func(s *server, t *testing.T, typ, id string) answer {
 		return s.send(t, "GET /"+typ+"/"+id+"/$document", "")
 	},
+	"explain": func(s *server, t *testing.T, typ, id string) answer {
+		return s.send(t, "GET /"+typ+"/"+id+"/$explain", "")
+	},
 	"validate": func(s *server, t *testing.T, typ, id string) answer {
 		return s.send(t, "POST /"+typ+"/$validate", `{"resourceType":"`+typ+`"}`)
 	},
@@ -113,7 +116,7 @@ func TestOperationsAreListed(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		m := readStatement(t, s)
 		for typ, names := range map[string][]string{
-			"Patient": {"everything", "meta", "meta-add", "meta-delete"}, "Observation": {"lastn", "stats"}, "Composition": {"document"},
+			"Patient": {"everything", "meta", "meta-add", "meta-delete"}, "Observation": {"lastn", "stats"}, "Composition": {"document"}, "CarePlan": {"explain"},
 		} {
 			for _, name := range names {
 				if !slices.Contains(m.resources[typ].operations, name) {
@@ -333,5 +336,30 @@ func TestDocument(t *testing.T) {
 			{name: "by a graph", line: "GET /Composition/c/$document?graph=http://example.org/GraphDefinition/g", status: 400, want: []string{"issue.code = not-supported", "issue.expression = http.graph"}},
 			{name: "an unknown parameter", line: "GET /Composition/c/$document?colour=red", status: 400},
 		})
+	})
+}
+
+// A derived plan says why it is as it is, by GET and by POST.
+func TestExplain(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.must(t, 201, "PUT /Procedure/op", `{"resourceType":"Procedure","id":"op","status":"completed","performedDateTime":"2026-03-02","subject":{"reference":"Patient/p"},
+		 "code":{"coding":[{"system":"https://aftercare.example/fhir/CodeSystem/osseointegration","code":"single-stage"}]},
+		 "bodySite":[{"coding":[{"system":"http://snomed.info/sct","code":"71341001"},{"system":"http://snomed.info/sct","code":"7771000"}]}]}`)
+		id := s.send(t, "GET /CarePlan?patient=p", "").at("entry.resource.id")
+		for _, a := range []answer{s.send(t, "GET /CarePlan/"+id+"/$explain", ""), s.send(t, "POST /CarePlan/"+id+"/$explain", emptyParameters), s.send(t, "GET /CarePlan/"+id+"/_history/1/$explain", "")} {
+			if a.status != 200 || a.at("resourceType") != "Parameters" || !strings.Contains(string(a.body), "3 weeks after wound (2026-03-02)") {
+				t.Errorf("%d %.600s", a.status, a.body)
+			}
+		}
+		run(t, s, []exchange{
+			{name: "what is offered has a definition", line: "GET /OperationDefinition/CarePlan-explain", status: 200, want: []string{"code = explain"}},
+			{name: "of what is not there", line: "GET /CarePlan/none/$explain", status: 404},
+			{name: "of a version that is not there", line: "GET /CarePlan/" + id + "/_history/9/$explain", status: 404},
+			{name: "with a parameter", line: "GET /CarePlan/" + id + "/$explain?colour=red", status: 400},
+			{name: "of all plans", line: "GET /CarePlan/$explain", status: 404},
+		})
+		s.must(t, 201, "PUT /CarePlan/gone", `{"resourceType":"CarePlan","id":"gone","status":"active","intent":"plan","subject":{"reference":"Patient/p"}}`)
+		s.must(t, 204, "DELETE /CarePlan/gone", "")
+		run(t, s, []exchange{{name: "of what was deleted", line: "GET /CarePlan/gone/$explain", status: 410}})
 	})
 }

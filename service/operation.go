@@ -60,6 +60,11 @@ var operations = []Operation{
 		Limits: "The statistic regression is refused.",
 	},
 	{
+		Name: "explain", Definition: fhir.Canonical + "/OperationDefinition/CarePlan-explain",
+		Types: []string{"CarePlan"}, OnInstance: true, OnVersion: true, read: (*Service).explain,
+		Limits: "It explains the records and definitions of now, also for an earlier version of a plan.",
+	},
+	{
 		Name: "document", Definition: "http://hl7.org/fhir/OperationDefinition/Composition-document",
 		Types: []string{"Composition"}, OnType: true, OnInstance: true, read: (*Service).document,
 		Limits: "Documents are not kept: persist=true is refused. So is graph, and a Composition on another server.",

@@ -16,6 +16,8 @@ type Engine struct {
 	systems map[string]bool
 	// activities are the urls of the ActivityDefinitions.
 	activities map[string]bool
+	// off are the policies that are switched off.
+	off []string
 	// team is what the CareTeams of patients are made like, nil where the site has none.
 	team *team
 }

@@ -137,6 +137,11 @@ func (d *derivation) setActivities(o *object, existing *fhir.Node, status string
 	o.arrange(carePlanOrder)
 }
 
+// Made reports that an existing plan was made by one of the protocols that are loaded.
+func (e *Engine) Made(plan Source) bool {
+	return identifierIn(plan.Node, planSystem) != "" && (&derivation{engine: e}).protocolOf(plan.Node) != nil
+}
+
 // protocolOf is the protocol that a plan follows, nil when it is not loaded.
 func (d *derivation) protocolOf(existing *fhir.Node) *protocol {
 	for _, url := range existing.Each("instantiatesCanonical") {

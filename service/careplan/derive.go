@@ -12,12 +12,20 @@ import (
 // function of the case: the order of Inputs and Existing does not matter. An error means
 // that the case itself is malformed, not that a protocol could not be applied.
 func (e *Engine) Derive(c Case) (Result, error) {
+	d, err := e.run(c)
+	if err != nil {
+		return Result{}, err
+	}
+	return d.result, nil
+}
+
+func (e *Engine) run(c Case) (*derivation, error) {
 	if ref := fhir.ParseReference(c.Subject, ""); ref.Type != SubjectType {
-		return Result{}, fmt.Errorf("careplan: the subject must be a reference Patient/id")
+		return nil, fmt.Errorf("careplan: the subject must be a reference Patient/id")
 	}
 	for _, s := range append(append([]Source{}, c.Inputs...), c.Existing...) {
 		if s.Node == nil || s.Type == "" || s.ID == "" {
-			return Result{}, fmt.Errorf("careplan: a record without type, id or content")
+			return nil, fmt.Errorf("careplan: a record without type, id or content")
 		}
 	}
 	d := &derivation{engine: e, records: e.read(c), kept: map[string]bool{}, told: map[[2]string]bool{}}
@@ -27,7 +35,7 @@ func (e *Engine) Derive(c Case) (Result, error) {
 	}
 	d.issues()
 	slices.SortStableFunc(d.result.Notices, func(a, b Notice) int { return strings.Compare(a.Procedure, b.Procedure) })
-	return d.result, nil
+	return d, nil
 }
 
 func (d *derivation) protocols() {
@@ -50,6 +58,8 @@ type derivation struct {
 	told map[[2]string]bool
 	// detected are the issues that hold.
 	detected []detected
+	// plans are those that were derived, or could not be.
+	plans []*plan
 	// incomplete: a fault of the engine has kept it from looking at everything.
 	incomplete bool
 }

@@ -36,6 +36,7 @@ func (p *plan) fail(action, expression, reason string) {
 // and what belongs to it stay as they are, and the outcome protocol-failed says why.
 func (p *plan) attempt() {
 	d := p.d
+	d.plans = append(d.plans, p)
 	resources, notices, kept := len(d.result.Resources), len(d.result.Notices), maps.Clone(d.kept)
 	if fault := guarded(p.derive); fault != nil {
 		d.fault(fault)
