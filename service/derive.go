@@ -31,13 +31,14 @@ func (p *patients) add(id string, named bool) {
 	p.named[id] = was || named
 }
 
-// touch notes the patients of a resource, if derivations read resources of its type.
+// touch notes the patients of a resource, if derivations read resources of its type or have
+// written this one: what a person does with a plan or a Task has to be followed.
 func (s *Service) touch(p *patients, typ, id string, rows []search.Row) {
 	if typ == careplan.SubjectType {
 		p.add(id, false)
 		return
 	}
-	if !s.protocols.Reads(typ) {
+	if !s.protocols.Reads(typ) && !s.wrote(typ, rows) {
 		return
 	}
 	for _, row := range rows {
@@ -45,6 +46,18 @@ func (s *Service) touch(p *patients, typ, id string, rows []search.Row) {
 			p.add(row.Value, true)
 		}
 	}
+}
+
+// wrote reports whether a resource is one that derivations write, by its identifier.
+func (s *Service) wrote(typ string, rows []search.Row) bool {
+	for _, o := range s.protocols.Outputs() {
+		if o.Type == typ && slices.ContainsFunc(rows, func(row search.Row) bool {
+			return row.Param.Code == "identifier" && row.System == o.IdentifierSystem
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // patientParameter is the search parameter that ties a resource to its patient; R4 has it
@@ -83,10 +96,10 @@ func (s *Service) touchCurrent(ctx context.Context, r *store.Reader, p *patients
 // is a function of everything stored for the patient, so it does not matter in which order
 // resources arrive, or how often. The notices go to the writes that they concern.
 func (s *Service) derive(ctx context.Context, tx *store.Tx, touched patients, out []Written, at time.Time, sure sure) error {
-	places := map[string]int{}
+	answers := answers{out: out}
 	for _, id := range touched.ids {
 		if ahead, ok := sure.derived(id); ok {
-			tell(ahead.notices, out, places)
+			answers.tell(ahead.notices)
 			continue
 		}
 		if !touched.named[id] && sure.quiet(id) {
@@ -96,19 +109,27 @@ func (s *Service) derive(ctx context.Context, tx *store.Tx, touched patients, ou
 		if err != nil {
 			return err
 		}
-		if len(c.Inputs) == 0 && len(c.Existing) == 0 {
-			continue
-		}
-		result, err := s.prescribed(ctx, c)
+		stored, notices, err := s.deriveCase(ctx, tx, c)
 		if err != nil {
 			return err
 		}
-		if err := s.storePrescribed(ctx, tx, c, result.Resources, at); err != nil {
-			return err
-		}
-		tell(result.Notices, out, places)
+		answers.replace(stored)
+		answers.tell(notices)
 	}
 	return nil
+}
+
+// deriveCase derives for one patient, and stores and returns what has changed.
+func (s *Service) deriveCase(ctx context.Context, tx *store.Tx, c careplan.Case) ([]*fhir.Resource, []careplan.Notice, error) {
+	if len(c.Inputs) == 0 && len(c.Existing) == 0 {
+		return nil, nil, nil
+	}
+	result, err := s.prescribed(ctx, c)
+	if err != nil {
+		return nil, nil, err
+	}
+	stored, err := s.storePrescribed(ctx, tx, c, result.Resources)
+	return stored, result.Notices, err
 }
 
 // prescribed is what the protocols prescribe in a case. Faults of the engine go to the log.
@@ -120,19 +141,43 @@ func (s *Service) prescribed(ctx context.Context, c careplan.Case) (careplan.Res
 	return result, err
 }
 
-// tell gives notices to the writes that they concern. places are the positions of the writes
-// by resource, filled in when they are needed first.
-func tell(notices []careplan.Notice, out []Written, places map[string]int) {
-	if len(notices) > 0 && len(places) == 0 {
-		for i := range out {
-			if r := out[i].Resource; r != nil {
-				places[r.Ref()] = i
+// answers are what the writes of a transaction are answered with.
+type answers struct {
+	out []Written
+	// places are the positions of the writes by resource, filled in when they are needed first.
+	places map[string]int
+}
+
+func (a *answers) to(ref string) *Written {
+	if a.places == nil {
+		a.places = map[string]int{}
+		for i := range a.out {
+			if r := a.out[i].Resource; r != nil {
+				a.places[r.Ref()] = i
 			}
 		}
 	}
+	if i, ok := a.places[ref]; ok {
+		return &a.out[i]
+	}
+	return nil
+}
+
+// tell gives notices to the writes that they concern.
+func (a *answers) tell(notices []careplan.Notice) {
 	for _, notice := range notices {
-		if i, ok := places[notice.Procedure]; ok {
-			out[i].Issues = append(out[i].Issues, notice.Issue)
+		if w := a.to(notice.Procedure); w != nil {
+			w.Issues = append(w.Issues, notice.Issue)
+		}
+	}
+}
+
+// replace gives the writes of what a derivation has changed again the version that is current
+// now, for the sender to go on from.
+func (a *answers) replace(stored []*fhir.Resource) {
+	for _, r := range stored {
+		if w := a.to(r.Ref()); w != nil {
+			w.Resource = r
 		}
 	}
 }
@@ -257,26 +302,29 @@ func outcomes(c careplan.Case, prescribed []careplan.Prescribed) ([]outcome, err
 	return out, nil
 }
 
-// storePrescribed stores what differs from what is there, and one Provenance for it.
-func (s *Service) storePrescribed(ctx context.Context, tx *store.Tx, c careplan.Case, prescribed []careplan.Prescribed, at time.Time) error {
+// storePrescribed stores what differs from what is there, and one Provenance for it. It returns
+// what differs.
+func (s *Service) storePrescribed(ctx context.Context, tx *store.Tx, c careplan.Case, prescribed []careplan.Prescribed) ([]*fhir.Resource, error) {
 	differ, err := outcomes(c, prescribed)
 	if err != nil || len(differ) == 0 {
-		return err
+		return nil, err
 	}
 	var record provenance
+	var all []*fhir.Resource
 	for _, o := range differ {
-		stored, err := s.putDerived(ctx, tx, o.node, o.draft, o.ID, at)
+		stored, err := s.putDerived(ctx, tx, o.node, o.draft, o.ID, c.At)
 		if err != nil {
-			return err
+			return nil, err
 		}
+		all = append(all, stored)
 		record.add(stored, o, s.protocols)
 	}
-	n, err := fhir.Parse(record.body(at))
+	n, err := fhir.Parse(record.body(c.At))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, err = s.putDerived(ctx, tx, n, fhir.NewDraft(n), s.newID(), at)
-	return err
+	_, err = s.putDerived(ctx, tx, n, fhir.NewDraft(n), s.newID(), c.At)
+	return all, err
 }
 
 func (s *Service) putDerived(ctx context.Context, tx *store.Tx, n *fhir.Node, d *fhir.Draft, id string, at time.Time) (*fhir.Resource, error) {

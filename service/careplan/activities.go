@@ -18,6 +18,7 @@ func (p *plan) activities() []*fhir.Node {
 		}
 	}
 	var list []*fhir.Node
+	windows := map[string]window{}
 	prescribed := map[string]bool{}
 	for _, s := range p.pathway.steps {
 		if s.activity == nil {
@@ -28,25 +29,82 @@ func (p *plan) activities() []*fhir.Node {
 			continue
 		}
 		prescribed[s.id] = true
-		performers, owner := p.performers(s)
-		was := existing[s.id]
-		if was != nil && !replaceable(was) {
+		var mark marked
+		was, own := existing[s.id], "not-started"
+		if was != nil {
+			mark = p.d.engine.markOf(was)
+			was = unfollowedActivity(was)
+			own = was.Str("detail", "status")
+		}
+		task := p.taskOf(s.id)
+		f := p.follow(s, own, task)
+		a, begun := was, was != nil && (own != "not-started" || f.task != "")
+		var owner *fhir.Node
+		if !begun {
+			who := p.performers(s)
+			a, owner = p.activity(s, was, who.list, assumed), who.owner
+			if who.missing != "" && !finished[f.status] {
+				p.tellOnce(who.missing)
+			}
+		} else {
 			p.keepBegun(s, was)
-			list = append(list, was)
-			p.keepTask(s.id)
+			if !finished[own] && !finished[f.status] && p.schedules[s].dated && p.schedules[s].window != p.d.engine.scheduledWindow(was.Get("detail")) {
+				p.keptByPerson("activity "+s.id, []string{"scheduled"})
+			}
+		}
+		a, code := p.mark(s, p.followActivity(a, f), mark)
+		list = append(list, a)
+		windows[s.id] = p.actual(a)
+		p.task(s, a, task, owner, begun, code)
+	}
+	p.checkOrder(list, windows)
+	for _, a := range p.existing.Each("activity") {
+		a = unfollowedActivity(reopenedActivity(a))
+		id := a.Str("id")
+		if prescribed[id] {
 			continue
 		}
-		list = append(list, p.activity(s, was, performers, assumed))
-		p.task(s, performers, owner)
-	}
-	for _, a := range p.existing.Each("activity") {
-		a = reopenedActivity(a)
-		if id := a.Str("id"); !prescribed[id] && (!replaceable(a) || !p.d.engine.derived(a)) {
+		f := p.follow(&step{id: id}, a.Str("detail", "status"), p.taskOf(id))
+		if f.task != "" || !replaceable(a) || !p.d.engine.derived(a) || editedActivity(a) {
+			a = p.followActivity(a, f)
 			list = append(list, a)
-			p.keepTask(id)
+			p.keepTask(a)
 		}
 	}
 	return list
+}
+
+// editedActivity reports that a person has changed an activity that has not been begun.
+func editedActivity(a *fhir.Node) bool {
+	return len(editedParts(a.Get("detail"), writtenBefore(a), detailParts)) > 0
+}
+
+// actual is when an activity takes place: on the day that the record gives, or else in its
+// window.
+func (p *plan) actual(a *fhir.Node) window {
+	if day := doneOn(a); !day.IsZero() {
+		return window{day, day}
+	}
+	return p.d.engine.scheduledWindow(a.Get("detail"))
+}
+
+// checkOrder tells of activities that people or the record have put before what they are
+// counted from. Nothing is moved for that.
+func (p *plan) checkOrder(list []*fhir.Node, windows map[string]window) {
+	for _, a := range list {
+		s := p.pathway.byID[a.Str("id")]
+		if s == nil || finished[a.Str("detail", "status")] || windows[s.id] == (window{}) {
+			continue
+		}
+		for _, r := range s.related {
+			if r.target.activity == nil {
+				continue
+			}
+			if allowed, ok := r.apply(windows[r.target.id]); ok && windows[s.id].intersect(allowed).empty() {
+				p.d.tell("order-broken", p.key+"#"+s.id, p.operations...)
+			}
+		}
+	}
 }
 
 // replaceable reports that nobody has begun an activity.
@@ -80,11 +138,16 @@ func (p *plan) activity(s *step, was *fhir.Node, performers []raw, assumed []ass
 	p.scheduled(&d, s)
 	d.set("performer", performers)
 	d.put("productCodeableConcept", def.product)
-	texts := []string{s.description()}
+	texts := []string{p.description(s)}
 	for _, a := range assumed {
 		texts = append(texts, a.text)
 	}
 	d.set("description", strings.Join(texts, " "))
+	now, kept := keepEdits(&d, was.Get("detail"), writtenBefore(was), detailParts)
+	p.keptByPerson("activity "+s.id, kept)
+	if slices.Contains(kept, "scheduled") {
+		p.keepBegun(s, was)
+	}
 	if was != nil {
 		mergeExtensions(&d, was.Get("detail"))
 		d.keep(was.Get("detail"), "statusReason", "scheduledTiming", "scheduledPeriod", "scheduledString", "doNotPerform", "kind", "goal", "performer", "productCodeableConcept")
@@ -98,8 +161,9 @@ func (p *plan) activity(s *step, was *fhir.Node, performers []raw, assumed []ass
 			extensions = append(extensions, labels(a.label)...)
 		}
 	}
+	extensions = append(extensions, raw{&fhir.Node{Raw: encode(writtenDigests(now))}})
 	a.set("extension", extensions)
-	a.set("detail", d)
+	a.put("detail", d.node())
 	if was != nil {
 		mergeExtensions(&a, was)
 		a.keep(was, "reference")
@@ -110,8 +174,17 @@ func (p *plan) activity(s *step, was *fhir.Node, performers []raw, assumed []ass
 
 // description is the activity in plain words, with the block that it belongs to, and what the
 // action adds.
-func (s *step) description() string {
+func (p *plan) description(s *step) string {
 	text := s.activity.description
+	if s.describe != nil {
+		found, err := s.describe.Nodes(nil, p.variables(s.level))
+		if err != nil {
+			p.fail(s.action, s.describe.String(), path.Reason(err))
+		}
+		if len(found) == 1 && found[0].Kind == fhir.String && found[0].Text != "" {
+			text = found[0].Text
+		}
+	}
 	if s.level.label != "" {
 		text = s.level.label + ": " + text
 	}
@@ -177,8 +250,16 @@ func (p *plan) named(n *fhir.Node, role string) *fhir.Node {
 	return o.node()
 }
 
-// performers are who does a step; owner is the first that is a reference to a record.
-func (p *plan) performers(s *step) (list []raw, owner *fhir.Node) {
+// performers are who does a step.
+type performers struct {
+	list []raw
+	// owner is the first that is a reference to a record, nil for none.
+	owner *fhir.Node
+	// missing is the outcome to tell where nobody is recorded, "" for none.
+	missing string
+}
+
+func (p *plan) performers(s *step) (who performers) {
 	if s.performer != nil && p.d.records.Patient != nil {
 		found, err := s.performer.expression.Nodes(nil, p.variables(s.level))
 		if err != nil {
@@ -192,24 +273,24 @@ func (p *plan) performers(s *step) (list []raw, owner *fhir.Node) {
 			if n = p.performer(s, n); n == nil {
 				continue
 			}
-			list = append(list, raw{n})
-			if owner == nil && n.Str("reference") != "" {
-				owner = n
+			who.list = append(who.list, raw{n})
+			if who.owner == nil && n.Str("reference") != "" {
+				who.owner = n
 			}
 		}
-		if len(list) > 0 {
-			return list, owner
+		if len(who.list) > 0 {
+			return who
 		}
 		if s.performer.whenEmpty != "" {
-			return []raw{{&fhir.Node{Raw: encode(reference{Display: s.performer.whenEmpty})}}}, nil
+			return performers{[]raw{{&fhir.Node{Raw: encode(reference{Display: s.performer.whenEmpty})}}}, nil, s.performer.outcome}
 		}
 	}
-	for _, who := range s.activity.participants {
-		ref := reference{Display: who.display}
-		if who.patient {
+	for _, one := range s.activity.participants {
+		ref := reference{Display: one.display}
+		if one.patient {
 			ref = p.subject()
 		}
-		list = append(list, raw{&fhir.Node{Raw: encode(ref)}})
+		who.list = append(who.list, raw{&fhir.Node{Raw: encode(ref)}})
 	}
-	return list, nil
+	return who
 }

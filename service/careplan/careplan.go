@@ -35,7 +35,7 @@ type Output struct{ Type, IdentifierSystem string }
 func (e *Engine) Outputs() []Output {
 	return []Output{
 		{"CarePlan", planSystem}, {"Goal", goalSystem}, {"Task", activitySystem}, {"DetectedIssue", issueSystem},
-		{"CareTeam", teamSystem}, {"RiskAssessment", statementSystem},
+		{"CareTeam", teamSystem}, {"RiskAssessment", statementSystem}, {"Flag", flagSystem},
 	}
 }
 
@@ -64,6 +64,9 @@ type Case struct {
 	// At dates new resources (created, authoredOn, identified). An existing resource
 	// keeps its own.
 	At time.Time
+	// Today is the local date (see Day) on which progress is judged; only the scheduler sets
+	// it. Where it is zero, marks stay as they are while their windows do.
+	Today time.Time
 }
 
 // Prescribed is one resource that should exist with this content. It may be equal to what

@@ -4,7 +4,7 @@ import "aftercare/fhir"
 
 // Change says what became of one activity of a plan. Kind is a code of CodeSystem/plan-change:
 // added, removed, moved (other dates), restated (another status), reworded (anything else), or
-// kept: new facts would move it, but a person has begun it. From and To are dates in words, or
+// kept: new facts would move it, but a person has begun it or moved it. From and To are dates in words, or
 // statuses, "" where there are none.
 type Change struct{ Activity, Kind, From, To string }
 
@@ -50,7 +50,7 @@ func changesOf(id string, before, after *fhir.Node) (list []Change) {
 // sameText reports that two elements are written the same way, but for white space.
 func sameText(a, b *fhir.Node) bool { return string(compacted(a).Raw) == string(compacted(b).Raw) }
 
-// keepBegun notes where a step would move an activity that somebody has begun.
+// keepBegun notes where a step would move an activity that somebody has begun or moved.
 func (p *plan) keepBegun(s *step, was *fhir.Node) {
 	d := object{}
 	p.scheduled(&d, s)

@@ -226,9 +226,18 @@ func reopenedActivity(a *fhir.Node) *fhir.Node {
 
 // closedByEngine reports that an activity has a status that closing a plan gave it.
 func closedByEngine(detail *fhir.Node) bool {
-	switch detail.Str("status") {
+	switch status := detail.Str("status"); status {
 	case "on-hold", "cancelled", "stopped", "entered-in-error":
-		return anyCoding(codingsAt(detail, "statusReason", "coding"), func(c coding) bool { return c.System == outcomeSystem })
+		reasons := 0
+		for _, c := range codingsAt(detail, "statusReason", "coding") {
+			if c.System == outcomeSystem {
+				reasons++
+			}
+		}
+		if extensionNode(detail, followedExtension) != nil {
+			reasons-- // that of what it follows
+		}
+		return status != followedStatus(detail) && reasons > 0
 	}
 	return false
 }
@@ -245,6 +254,9 @@ func (d *derivation) closeBelongings(key string, c closure, force bool) {
 		}
 	}
 	closeAll("Task", activitySystem, "status", c.task)
+	if c.task == "entered-in-error" {
+		closeAll("Flag", flagSystem, "status", c.task)
+	}
 	closeAll("Goal", goalSystem, "lifecycleStatus", c.goal)
 	for kind := range statementKinds {
 		closeAll(kind, statementSystem, "status", c.statement)

@@ -58,7 +58,7 @@ func TestCompileRefuses(t *testing.T) {
 		"an offset range without bounds":   {nestedPlan, `"offsetRange": {`, `"offsetRange": {}, "_offsetRange": {`, "needs low, high or both"},
 		"a vague relationship":             {nestedPlan, `"relationship": "after-end"`, `"relationship": "concurrent"`, `"concurrent" is not supported`},
 		"an offset that means nothing":     {nestedPlan, `"relationship": "after-end"`, `"relationship": "concurrent-with-end"`, "an offset has no meaning"},
-		"a dynamic value elsewhere":        {wound, `"path": "performer"`, `"path": "description"`, `"description" is not supported`},
+		"a dynamic value elsewhere":        {wound, `"path": "performer"`, `"path": "title"`, `"title" is not supported`},
 		"a start condition":                {nestedPlan, `"kind": "applicability"`, `"kind": "start"`, `"start" is not supported`},
 		"a goal that does not exist":       {wound, `"goalId": [`, `"goalId": ["none",`, `no goal has the id "none"`},
 		"a goal with an unknown start":     {wound, `"code": "surgery"`, `"code": "arrival"`, `no anchor has the code "arrival"`},

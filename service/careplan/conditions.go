@@ -49,10 +49,18 @@ const (
 	varImplanted  = "implanted" // those of them that were put in
 	varFacts      = "facts"     // Codings of the operations that the nearest trigger matches
 	varHistory    = "history"   // Codings of all operations on the anchor, also of those before the plan's
+	// The following are about the operations that the nearest trigger matches too.
+	varDay        = "operationDay" // their local date, "YYYY-MM-DD"
+	varLater      = "later"        // what was done about their wound afterwards; see plan.later
+	varEncounter  = "encounter"    // the Encounters that they name
+	varEncounters = "encounters"   // those in whose period they are; both with local dates
 )
 
 func emptyVariables() map[string][]*fhir.Node {
-	return map[string][]*fhir.Node{varProcedure: nil, varProcedures: nil, varPatient: nil, varDevices: nil, varImplanted: nil, varFacts: nil, varHistory: nil}
+	return map[string][]*fhir.Node{
+		varProcedure: nil, varProcedures: nil, varPatient: nil, varDevices: nil, varImplanted: nil, varFacts: nil, varHistory: nil,
+		varDay: nil, varLater: nil, varEncounter: nil, varEncounters: nil,
+	}
 }
 
 // variables binds what conditions at a level can read; levels that add no trigger share.
@@ -85,6 +93,13 @@ func (p *plan) variables(l *level) path.Variables {
 	}
 	nodes[varFacts] = factNodes(matching)
 	nodes[varHistory] = factNodes(slices.Concat(p.earlier, p.operations))
+	if len(matching) > 0 && !matching[0].day.IsZero() {
+		nodes[varDay] = []*fhir.Node{{Kind: fhir.String, Raw: encode(formatDate(matching[0].day))}}
+	}
+	for _, proc := range p.later(matching) {
+		nodes[varLater] = append(nodes[varLater], withAllCodes(proc))
+	}
+	nodes[varEncounter], nodes[varEncounters] = p.encounters(matching)
 	v := path.Bind(nodes)
 	p.bound[l] = v
 	return v

@@ -34,6 +34,7 @@ func (e *Engine) run(c Case) (*derivation, error) {
 		d.keepEverything()
 	}
 	d.issues()
+	d.flags()
 	slices.SortStableFunc(d.result.Notices, func(a, b Notice) int { return strings.Compare(a.Procedure, b.Procedure) })
 	return d, nil
 }

@@ -455,7 +455,7 @@ func TestNarrativeIsSafe(t *testing.T) {
 
 func TestOutputsAndInputs(t *testing.T) {
 	e := builtIn(t)
-	if got := e.Inputs(); !slices.Equal(got, []string{"BodyStructure", "Device", "DeviceUseStatement", "Procedure"}) {
+	if got := e.Inputs(); !slices.Equal(got, []string{"BodyStructure", "Device", "DeviceUseStatement", "Encounter", "Procedure"}) {
 		t.Errorf("inputs %v", got)
 	}
 	systems := map[string]string{}

@@ -97,6 +97,11 @@ func (x *expansion) action(a *fhir.Node, place string, d *fhir.Node, l *level, p
 	case a.Get("action") != nil:
 		x.actions(a, place+".", d, l, inner, s, above)
 	case reference != "" && act == nil:
+		for _, c := range a.Each("condition", "kind") {
+			if c.Text == "stop" {
+				x.fail(d, place+".condition", "stop is supported where an action has an ActivityDefinition")
+			}
+		}
 		if nested, ok := x.compiler.plan(d, place, reference); ok {
 			if id != "" {
 				l.label = a.Str("title")
@@ -134,7 +139,18 @@ func (x *expansion) step(a *fhir.Node, place string, d *fhir.Node, l *level, id 
 		}
 	}
 	for i, v := range a.Each("dynamicValue") {
-		st.performer = x.dynamicPerformer(d, fmt.Sprintf("%s.dynamicValue[%d]", place, i), v)
+		x.dynamicValue(st, d, fmt.Sprintf("%s.dynamicValue[%d]", place, i), v)
+	}
+	for i, o := range a.Each("output") {
+		if when := extensionNode(o, taskWhenExtension); when != nil {
+			st.taskWhen = x.expression(d, fmt.Sprintf("%s.output[%d].extension", place, i), when.Get("valueExpression"))
+		}
+	}
+	if act != nil {
+		st.stops, st.progress = x.stops(d, place, a), x.progress(d, place, a)
+		if st.progress != nil && act.doNotPerform {
+			x.fail(d, place, "what must not be done is never due")
+		}
 	}
 	for i, r := range a.Each("relatedAction") {
 		x.pending = append(x.pending, pendingRelation{s, st, fmt.Sprintf("%s.relatedAction[%d]", place, i), r})
@@ -171,13 +187,21 @@ func (x *expansion) goal(s *scope, place string, n *fhir.Node, l *level, prefix 
 	x.pathway.goals = append(x.pathway.goals, g)
 }
 
-func (x *expansion) dynamicPerformer(d *fhir.Node, place string, v *fhir.Node) *dynamicPerformer {
-	if p := v.Str("path"); p != "performer" {
-		x.fail(d, place+".path", "%q is not supported; only performer is", p)
-		return nil
-	}
+func (x *expansion) dynamicValue(st *step, d *fhir.Node, place string, v *fhir.Node) {
 	e := x.expression(d, place+".expression", v.Get("expression"))
-	return &dynamicPerformer{expression: e, whenEmpty: extensionValue(v, whenEmptyExtension, "valueString")}
+	switch p := v.Str("path"); p {
+	case "performer":
+		st.performer = &dynamicPerformer{
+			expression: e, whenEmpty: extensionValue(v, whenEmptyExtension, "valueString"), outcome: extensionValue(v, outcomeExtension, "valueCode"),
+		}
+		if st.performer.outcome != "" {
+			x.checkOutcome(st.performer.outcome, d.Str("url"), place)
+		}
+	case "description":
+		st.describe = e
+	default:
+		x.fail(d, place+".path", "%q is not supported; performer and description are", p)
+	}
 }
 
 // link resolves names to steps once all steps are known, and orders them.
@@ -225,8 +249,10 @@ func (x *expansion) sort() {
 		state[s] = 2
 		x.pathway.order = append(x.pathway.order, s)
 	}
+	x.pathway.byID = map[string]*step{}
 	for _, s := range x.pathway.steps {
 		visit(s)
+		x.pathway.byID[s.id] = s
 	}
 }
 

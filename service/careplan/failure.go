@@ -37,7 +37,7 @@ func (p *plan) fail(action, expression, reason string) {
 func (p *plan) attempt() {
 	d := p.d
 	d.plans = append(d.plans, p)
-	resources, notices, kept := len(d.result.Resources), len(d.result.Notices), maps.Clone(d.kept)
+	resources, notices, detected, kept := len(d.result.Resources), len(d.result.Notices), len(d.detected), maps.Clone(d.kept)
 	if fault := guarded(p.derive); fault != nil {
 		d.fault(fault)
 		p.fail(p.pathway.canonical, "", d.engine.terms.outcome("fault").display)
@@ -46,6 +46,9 @@ func (p *plan) attempt() {
 		return
 	}
 	d.result.Resources, d.kept = d.result.Resources[:resources], kept
+	for i := range d.detected[detected:] {
+		d.detected[detected+i].outcome.flag = "" // it is about what the plan would be
+	}
 	ref := d.keepAsIs(p.key)
 	about := slices.DeleteFunc(d.result.Notices[notices:], func(n Notice) bool { return n.Issue.Severity == "information" }) // what the plan would be
 	d.result.Notices = d.result.Notices[:notices+len(about)]

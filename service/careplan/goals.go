@@ -92,10 +92,9 @@ func (p *plan) goal(g *goal, id string) {
 	}
 	o.set("target", targets)
 	o.arrange(goalOrder)
-	existing, exists := p.d.records.existing[existingKey{"Goal", goalSystem, p.key + "#" + g.id}]
-	if exists {
-		o = keepOrUpdate(o, existing.Node, "lifecycleStatus")
-	}
+	existing := p.d.records.existing[existingKey{"Goal", goalSystem, p.key + "#" + g.id}]
+	o, kept := keepOrUpdate(o, existing.Node, "lifecycleStatus", goalParts)
+	p.keptByPerson("goal "+g.id, kept)
 	p.d.emit("Goal", id, o, p.basis(), p.definitions())
 }
 

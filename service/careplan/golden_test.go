@@ -30,7 +30,7 @@ func TestGolden(t *testing.T) {
 				found[p.Type] = append(found[p.Type], p.Body)
 			}
 			for kind, suffix := range map[string]string{
-				"CarePlan": "careplan", "Task": "tasks", "Goal": "goals", "DetectedIssue": "detectedissues", "RiskAssessment": "risks",
+				"CarePlan": "careplan", "Task": "tasks", "Goal": "goals", "DetectedIssue": "detectedissues", "RiskAssessment": "risks", "Flag": "flags",
 			} {
 				golden(t, name+"."+suffix+".json", found[kind])
 			}

@@ -15,6 +15,7 @@ const (
 	goalSystem     = fhir.Canonical + "/identifier/goal"
 	activitySystem = fhir.Canonical + "/identifier/activity"
 	issueSystem    = fhir.Canonical + "/identifier/detected-issue"
+	flagSystem     = fhir.Canonical + "/identifier/flag"
 )
 
 var namespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte(fhir.Canonical))

@@ -80,9 +80,36 @@ func (o object) has(name string) bool {
 	return slices.ContainsFunc(o, func(m fhir.Member) bool { return m.Name == name })
 }
 
+// text is the string at a member, "" for none.
+func (o object) text(name string) string {
+	if n := memberOf(o, name); n != nil {
+		return n.Text
+	}
+	return ""
+}
+
 // without is o less some members.
 func (o object) without(names ...string) object {
 	return slices.DeleteFunc(slices.Clone(o), func(m fhir.Member) bool { return slices.Contains(names, m.Name) })
+}
+
+// memberOf is a member of an object, parsed; nil where it has none.
+func memberOf(o object, name string) *fhir.Node {
+	for _, m := range o {
+		if m.Name == name {
+			parsed(m.Value)
+			return m.Value
+		}
+	}
+	return nil
+}
+
+// listIn are the items of a list in an object.
+func listIn(o object, name string) []raw {
+	if n := memberOf(o, name); n != nil {
+		return raws(n.Items)
+	}
+	return nil
 }
 
 // keep adds the members of an existing object that o does not have.
@@ -114,7 +141,7 @@ func (o object) arrange(order []string) {
 	})
 }
 
-// node gives an object the form of parsed JSON.
+// node gives an object the form of parsed JSON. What is parsed already is not read again.
 func (o object) node() *fhir.Node {
 	n := asNode(o)
 	parsed(n)

@@ -31,9 +31,31 @@ func (d *derivation) tellCause(code, owner, cause string, procedures ...*procedu
 	for _, p := range procedures {
 		d.notice(o, p.ref(), "")
 	}
-	if o.detected != "" {
+	if o.detected != "" || o.flag != "" {
 		d.detected = append(d.detected, detected{o, owner, procedures})
 	}
+}
+
+// keptByPerson notes what of an activity, a Task or a Goal stands as a person has changed
+// it.
+func (p *plan) keptByPerson(what string, parts []string) {
+	if len(parts) > 0 {
+		p.keptAs = append(p.keptAs, what+" ("+strings.Join(parts, ", ")+")")
+	}
+}
+
+// tellKept says what stands as people have changed it although the plan would say
+// otherwise. Who writes the plan is told too.
+func (p *plan) tellKept() {
+	if len(p.keptAs) == 0 {
+		return
+	}
+	o := p.d.engine.terms.outcome("kept-by-person")
+	o.text = strings.ReplaceAll(o.text, "{kept}", strings.Join(p.keptAs, "; "))
+	for _, op := range p.operations {
+		p.d.notice(o, op.ref(), p.ref())
+	}
+	p.d.notice(o, p.ref(), p.ref())
 }
 
 // tellPlan gives an outcome whose text names a plan.
@@ -89,6 +111,9 @@ func (p *plan) tellOnce(code string) { p.d.tell(code, p.key, p.operations...) }
 func (d *derivation) issues() {
 	holding := map[string]bool{}
 	for _, x := range d.detected {
+		if x.outcome.detected == "" {
+			continue
+		}
 		key := hashID(d.records.Subject, x.owner, x.outcome.code)
 		holding[key] = true
 		existing, exists := d.records.existing[existingKey{"DetectedIssue", issueSystem, key}]
@@ -121,7 +146,7 @@ func (d *derivation) issues() {
 		o.set("implicated", implicated)
 		o.set("detail", x.outcome.text)
 		if exists {
-			o = keepOrUpdate(o, existing.Node, "status")
+			o, _ = keepOrUpdate(o, existing.Node, "status", nil)
 		}
 		d.emit("DetectedIssue", id, o, basis, nil)
 	}

@@ -35,6 +35,11 @@ type plan struct {
 	failed *failure
 	// begun are the activities that would move, were they not begun.
 	begun []Change
+	// evident are the records that activities follow.
+	evident []Source
+	// keptAs are the activities, Tasks and Goals in which a person's change stands beside
+	// what the plan would say.
+	keptAs []string
 }
 
 func (p *plan) ref() string { return "CarePlan/" + p.id }
@@ -103,6 +108,7 @@ func (p *plan) derive() {
 	p.d.result.Resources[len(p.d.result.Resources)-1].Kept = p.begun
 	p.statements()
 	p.closeLeftOvers()
+	p.tellKept()
 }
 
 // ownStatus is what the plan would be if nobody had touched it: a draft while no
@@ -168,7 +174,7 @@ func (p *plan) basis() []Source {
 			all = appendSource(all, c.Source)
 		}
 	}
-	for _, s := range slices.Concat(p.endedBy, p.devices, p.structures) {
+	for _, s := range slices.Concat(p.endedBy, p.devices, p.structures, p.evident) {
 		all = appendSource(all, s)
 	}
 	if p.d.records.Patient != nil {
@@ -303,20 +309,23 @@ func (p *plan) created() string {
 	return p.d.records.At.Format(instantLayout)
 }
 
+// supporting are the types of the records that a plan names in supportingInfo.
+var supporting = map[string]bool{"Procedure": true, "Device": true, "BodyStructure": true, "DeviceUseStatement": true}
+
 // supportingInfo names the records that the plan rests on, and what others have added of
-// types that the engine does not read.
+// other types.
 func (p *plan) supportingInfo() []raw {
 	var list []raw
 	seen := map[string]bool{}
 	for _, s := range p.basis() {
-		if s.Type != SubjectType {
+		if supporting[s.Type] {
 			seen[s.ref()] = true
 			list = append(list, raw{&fhir.Node{Raw: encode(reference{Reference: s.ref()})}})
 		}
 	}
 	for _, n := range p.existing.Each("supportingInfo") {
 		ref := fhir.ParseReference(n.Str("reference"), "")
-		if !slices.Contains(p.d.engine.inputs, ref.Type) && !seen[n.Str("reference")] {
+		if !supporting[ref.Type] && !seen[n.Str("reference")] {
 			list = append(list, raw{n})
 		}
 	}

@@ -74,6 +74,7 @@ type pathway struct {
 	steps []*step
 	// order has every step after those that it is dated from.
 	order []*step
+	byID  map[string]*step
 	goals []*goal
 	// definitions are all PlanDefinitions that went into it, as url|version.
 	definitions []string
@@ -172,15 +173,23 @@ type step struct {
 	related    []relation
 	extensions []raw
 	goals      []*goal
-	task       bool
-	performer  *dynamicPerformer
+	// task: somebody else has to do it, so that it has a Task; where taskWhen is given, only
+	// while that holds.
+	task     bool
+	taskWhen *path.Expression
+	// performer and describe replace what the ActivityDefinition says, nil for neither.
+	performer *dynamicPerformer
+	describe  *path.Expression
+	stops     []stop
+	progress  *progress
 }
 
 // dynamicPerformer replaces the default performers.
 type dynamicPerformer struct {
 	expression *path.Expression
-	// whenEmpty is the display of the performer where the expression finds nobody.
-	whenEmpty string
+	// whenEmpty is the display of the performer where the expression finds nobody, outcome
+	// what is told then, "" for nothing.
+	whenEmpty, outcome string
 }
 
 // activity is an ActivityDefinition.

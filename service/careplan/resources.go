@@ -22,7 +22,7 @@ const statusExtension = fhir.Canonical + "/StructureDefinition/derived-status"
 const beforeExtension = fhir.Canonical + "/StructureDefinition/status-before"
 
 // opened is the status that the engine gives what is in force.
-var opened = map[string]string{"CarePlan": "active", "Task": "requested", "Goal": "active", "DetectedIssue": "final", "CareTeam": "active", "RiskAssessment": "final"}
+var opened = map[string]string{"CarePlan": "active", "Task": "requested", "Goal": "active", "DetectedIssue": "final", "CareTeam": "active", "RiskAssessment": "final", "Flag": "active"}
 
 // openStatus are the statuses, of any type, under which there is still something to do.
 var openStatus = map[string]bool{
@@ -60,17 +60,24 @@ var written = []string{
 
 // keepOrUpdate merges what should be with what exists. Where a person has changed the
 // status, all that exists stays as it is; else members that the engine does not write
-// are kept beside those that it does.
-func keepOrUpdate(o object, existing *fhir.Node, status string) object {
+// are kept beside those that it does, and so are the parts that a person has changed, whose
+// names it returns.
+func keepOrUpdate(o object, existing *fhir.Node, status string, parts []string) (object, []string) {
 	existing = reopened(existing, status)
-	if !ownStatus(existing, status) {
-		return members(existing)
+	if existing != nil && !ownStatus(existing, status) {
+		return members(existing), nil
 	}
-	mergeExtensions(&o, existing)
-	o.keep(existing, written...)
-	o.put("meta", existing.Get("meta"))
-	o.arrange(orders[existing.Str("resourceType")])
-	return o
+	now, kept := keepEdits(&o, existing, writtenBefore(existing), parts)
+	if len(parts) > 0 {
+		o.set("extension", append(listIn(o, "extension"), raw{&fhir.Node{Raw: encode(writtenDigests(now))}}))
+	}
+	if existing != nil {
+		mergeExtensions(&o, existing)
+		o.keep(existing, written...)
+		o.put("meta", existing.Get("meta"))
+	}
+	o.arrange(orders[o.text("resourceType")])
+	return o, kept
 }
 
 // withStatus is an existing resource with another status, and whether it was given that. A
@@ -117,13 +124,16 @@ func restated(existing *fhir.Node, member, status string, extensions []any) obje
 	return o
 }
 
+// ownExtensions are those that the engine writes or leaves out as it sees fit.
+var ownExtensions = []string{
+	factExtension, policyExtension, policyCodeExtension, statusExtension, beforeExtension, writtenExtension, followedExtension, progressExtension,
+}
+
 // mergeExtensions adds the extensions of an existing element whose urls are not ours.
 func mergeExtensions(o *object, existing *fhir.Node) {
 	var foreign []raw
 	for _, x := range existing.Each("extension") {
-		switch x.Str("url") {
-		case factExtension, policyExtension, policyCodeExtension, statusExtension, beforeExtension:
-		default:
+		if !slices.Contains(ownExtensions, x.Str("url")) {
 			foreign = append(foreign, raw{x})
 		}
 	}
@@ -216,5 +226,7 @@ var (
 	riskOrder = strings.Fields(`resourceType id meta implicitRules language text contained extension modifierExtension
 		identifier basedOn parent status method code subject encounter occurrenceDateTime occurrencePeriod condition performer
 		reasonCode reasonReference basis prediction mitigation note`)
-	orders = map[string][]string{"CarePlan": carePlanOrder, "Goal": goalOrder, "Task": taskOrder, "DetectedIssue": detectedIssueOrder, "CareTeam": careTeamOrder, "RiskAssessment": riskOrder}
+	flagOrder = strings.Fields(`resourceType id meta implicitRules language text contained extension modifierExtension
+		identifier status category code subject period encounter author`)
+	orders = map[string][]string{"CarePlan": carePlanOrder, "Goal": goalOrder, "Task": taskOrder, "DetectedIssue": detectedIssueOrder, "CareTeam": careTeamOrder, "RiskAssessment": riskOrder, "Flag": flagOrder}
 )

@@ -2,53 +2,78 @@ package careplan
 
 import (
 	"aftercare/fhir"
+	"aftercare/fhir/path"
 )
 
-// existingTask is the Task of an activity, by the element id of the activity.
-func (p *plan) existingTask(id string) (key string, was Source, exists bool) {
-	key = p.key + "#" + id
-	was, exists = p.d.records.existing[existingKey{"Task", activitySystem, key}]
-	return key, was, exists
+// activityTask is the Task of an activity, as people left it: without what it followed and
+// what closing a plan did to it. node is nil where there is none.
+type activityTask struct {
+	key, id string
+	node    *fhir.Node
 }
 
-// keepTask leaves the Task of an activity that somebody has begun as it is.
-func (p *plan) keepTask(id string) {
-	if _, was, exists := p.existingTask(id); exists {
-		p.d.emit("Task", was.ID, members(reopened(was.Node, "status")), nil, nil)
+// taskOf is the Task of an activity, by the element id of the activity.
+func (p *plan) taskOf(id string) *activityTask {
+	t := &activityTask{key: p.key + "#" + id}
+	if was, ok := p.d.records.existing[existingKey{"Task", activitySystem, t.key}]; ok {
+		t.id, t.node = was.ID, unfollowed(reopened(was.Node, "status"), opened["Task"])
+	} else {
+		t.id = p.d.records.newID("Task", hashID(p.key, "task", id))
+	}
+	return t
+}
+
+// byPerson is the status that a person gave the Task, "" for none.
+func (t *activityTask) byPerson() string {
+	if t.node == nil || ownStatus(t.node, "status") {
+		return ""
+	}
+	return t.node.Str("status")
+}
+
+// keepTask leaves the Task of an activity that is no longer asked for as people left it,
+// but that it follows the activity.
+func (p *plan) keepTask(a *fhir.Node) {
+	if t := p.taskOf(a.Str("id")); t.node != nil {
+		o := members(t.node)
+		p.finishTask(t, o, a, "")
 	}
 }
 
-// task writes the Task for a step that somebody else has to do. An undated step has none
-// yet: nobody can be asked to do something on no day.
-func (p *plan) task(s *step, performers []raw, owner *fhir.Node) {
-	schedule := p.schedules[s]
-	if !s.task || !schedule.dated {
+// task writes the Task for a step that somebody else has to do, with the activity as it is
+// in the plan. An undated step has none yet: nobody can be asked to do something on no day.
+// Where the activity has been begun, its Task stays as it is.
+func (p *plan) task(s *step, a *fhir.Node, t *activityTask, owner *fhir.Node, begun bool, mark string) {
+	if begun {
+		if t.node != nil {
+			p.finishTask(t, members(t.node), a, mark)
+		}
 		return
 	}
-	key, was, exists := p.existingTask(s.id)
-	id := ""
+	when := p.d.engine.scheduledWindow(a.Get("detail"))
+	if !s.task || when == (window{}) || !p.asksForTask(s) {
+		return
+	}
+	if t.node == nil && finished[a.Str("detail", "status")] {
+		return // nothing is left to ask for
+	}
 	authored := p.d.records.At.Format(instantLayout)
-	if exists {
-		id = was.ID
-		if on := was.Node.Str("authoredOn"); on != "" {
-			authored = on
-		}
-	} else {
-		id = p.d.records.newID("Task", hashID(p.key, "task", s.id))
+	if on := t.node.Str("authoredOn"); on != "" {
+		authored = on
 	}
 	o := object{}
 	o.set("resourceType", "Task")
-	o.set("id", id)
+	o.set("id", t.id)
 	o.set("language", "en-GB")
 	o.set("extension", []any{derivedStatus("requested")})
-	o.set("identifier", []identifier{{activitySystem, key}})
+	o.set("identifier", []identifier{{activitySystem, t.key}})
 	o.set("instantiatesCanonical", s.activity.canonical)
 	o.set("basedOn", []reference{{Reference: p.ref()}})
 	o.set("status", "requested")
 	o.set("intent", "plan")
 	o.set("priority", "routine")
 	o.put("code", s.activity.code)
-	o.set("description", p.title()+". "+s.description())
+	o.set("description", p.title()+". "+p.description(s))
 	o.set("focus", reference{Reference: p.ref()})
 	o.set("for", p.subject())
 	o.set("authoredOn", authored)
@@ -66,9 +91,30 @@ func (p *plan) task(s *step, performers []raw, owner *fhir.Node) {
 	}
 	o.set("restriction", struct {
 		Period period `json:"period"`
-	}{periodOf(schedule.window)})
-	if exists {
-		o = keepOrUpdate(o, was.Node, "status")
+	}{periodOf(when)})
+	o, kept := keepOrUpdate(o, t.node, "status", taskParts)
+	p.keptByPerson("task "+s.id, kept)
+	p.finishTask(t, o, a, mark)
+}
+
+// asksForTask reports whether the step has a Task for this patient.
+func (p *plan) asksForTask(s *step) bool {
+	if s.taskWhen == nil {
+		return true
 	}
-	p.d.emit("Task", id, o, p.basis(), p.definitions())
+	truth, err := s.taskWhen.Truth(nil, p.variables(s.level))
+	if err != nil {
+		p.fail(s.action, s.taskWhen.String(), path.Reason(err))
+	}
+	return truth != path.False
+}
+
+// finishTask emits a Task with what it follows and its mark.
+func (p *plan) finishTask(t *activityTask, o object, a *fhir.Node, mark string) {
+	if f := p.followedTask(o.node(), a.Str("detail", "status")); f.status != "" {
+		p.d.give(&o, f)
+		o.arrange(taskOrder)
+	}
+	p.businessStatus(&o, mark)
+	p.d.emit("Task", t.id, o, p.basis(), p.definitions())
 }

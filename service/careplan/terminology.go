@@ -124,21 +124,27 @@ func (t *terminology) expand(found []coding) []coding {
 	return all
 }
 
-// planStatus is what the status of a Procedure means for its plan, "" for "no plan yet".
-func (t *terminology) planStatus(procedureStatus string) string {
-	for _, c := range t.targets[coding{System: "http://hl7.org/fhir/event-status", Code: procedureStatus}] {
-		if c.System == "http://hl7.org/fhir/request-status" {
+// translate is the code of a system that the ConceptMaps translate a code to, "" for none.
+func (t *terminology) translate(system, code, to string) string {
+	for _, c := range t.targets[coding{System: system, Code: code}] {
+		if c.System == to {
 			return c.Code
 		}
 	}
 	return ""
 }
 
+// planStatus is what the status of a Procedure means for its plan, "" for "no plan yet".
+func (t *terminology) planStatus(procedureStatus string) string {
+	return t.translate("http://hl7.org/fhir/event-status", procedureStatus, "http://hl7.org/fhir/request-status")
+}
+
 // outcome is a concept of CodeSystem/outcome.
 type outcome struct {
 	code, display, text, severity, issueType string
-	// detected is the severity of the DetectedIssue to keep, "" for none.
-	detected string
+	// detected is the severity of the DetectedIssue to keep, flag the category of the Flag;
+	// "" for none.
+	detected, flag string
 }
 
 const outcomeSystem = fhir.Canonical + "/CodeSystem/outcome"
@@ -154,6 +160,8 @@ func (t *terminology) outcome(code string) outcome {
 			o.issueType = p.Str("valueCode")
 		case "detected-issue":
 			o.detected = p.Str("valueCode")
+		case "flag":
+			o.flag = p.Str("valueCode")
 		}
 	}
 	return o
@@ -167,4 +175,5 @@ var outcomes = []string{
 	"site-not-eligible", "site-ambiguous", "site-conflict", "side-not-recorded", "side-conflict",
 	"operations-conflict", "stage-order", "window-empty", "date-impossible", "fault", "protocol-failed", "assumed",
 	"patient-deceased", "anchor-gone", "anchor-removed", "anchor-unknown", "anchor-already-out", "plan-replaced", "plan-elsewhere", "no-longer-prescribed", "undated", "follows-records",
+	"by-task", "by-activity", "task-conflict", "kept-by-person", "order-broken", "record-counts", "record-unclear",
 }

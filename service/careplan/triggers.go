@@ -14,6 +14,8 @@ const (
 	whenUnknownExtension = fhir.Canonical + "/StructureDefinition/when-unknown"
 	effectExtension      = fhir.Canonical + "/StructureDefinition/anchor-effect"
 	whenEmptyExtension   = fhir.Canonical + "/StructureDefinition/when-empty"
+	// taskWhenExtension says on action.output when there is a Task.
+	taskWhenExtension = fhir.Canonical + "/StructureDefinition/task-when"
 )
 
 // extensionOf is the first extension with a url, nil for none.
@@ -43,9 +45,12 @@ func (c *compiler) level(d *fhir.Node, place string, a *fhir.Node, parent *level
 		l.label = parent.label
 	}
 	for i, n := range a.Each("condition") {
-		at := fmt.Sprintf("%s.condition[%d]", place, i)
-		if kind := n.Str("kind"); kind != "applicability" {
-			c.fail(d, at+".kind", "%q is not supported; only applicability is", kind)
+		at := conditionPlace(place, i)
+		switch kind := n.Str("kind"); {
+		case kind == "stop" && a.Get("definitionCanonical") != nil && a.Get("trigger") == nil && a.Get("action") == nil:
+			continue // the step reads it
+		case kind != "applicability":
+			c.fail(d, at+".kind", "%q is not supported here; applicability is, and stop where an action has an ActivityDefinition", kind)
 			continue
 		}
 		e := c.expression(d, at+".expression", n.Get("expression"))
@@ -61,6 +66,8 @@ func nameOfAction(d *fhir.Node, place string, a *fhir.Node) string {
 	}
 	return place + " of " + canonical(d)
 }
+
+func conditionPlace(place string, i int) string { return fmt.Sprintf("%s.condition[%d]", place, i) }
 
 // trigger reads a TriggerDefinition: each data requirement is one way to match.
 func (c *compiler) trigger(d *fhir.Node, place string, t *fhir.Node) []trigger {

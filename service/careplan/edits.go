@@ -1,0 +1,121 @@
+package careplan
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"slices"
+	"strconv"
+	"strings"
+
+	"aftercare/fhir"
+)
+
+// writtenExtension holds a short digest of each part that the engine last wrote: 4
+// characters a part, in the order of the parts. A part that differs from its digest was
+// changed by a person, and stays as that person left it. A part without a digest, in what
+// was written before there were digests, counts as the engine's.
+const writtenExtension = fhir.Canonical + "/StructureDefinition/written"
+
+// The parts whose digests are kept. A new one goes to the end of its list.
+var (
+	detailParts = []string{"kind", "code", "goal", "doNotPerform", "scheduled", "performer", "productCodeableConcept", "description"}
+	taskParts   = []string{"code", "description", "performerType", "owner", "reasonReference", "restriction", "priority"}
+	goalParts   = []string{"category", "priority", "description", "startDate", "target"}
+)
+
+// digestLength is the number of characters of one digest: 24 bits in base64.
+const digestLength = 4
+
+// inPart reports that a member belongs to a part: scheduled[x] is one part.
+func inPart(member, part string) bool {
+	member = strings.TrimPrefix(member, "_")
+	return member == part || part == "scheduled" && strings.HasPrefix(member, part)
+}
+
+// digests are the digests of the parts of an object, one behind the other. They depend on
+// what the values mean in JSON, not on white space, escapes or the order of members.
+func digests(n *fhir.Node, parts []string) string {
+	var b strings.Builder
+	var text []byte
+	var members []fhir.Member
+	for _, part := range parts {
+		text, members = text[:0], members[:0]
+		for _, m := range n.Members {
+			if inPart(m.Name, part) {
+				members = append(members, m)
+			}
+		}
+		text = appendMeaning(text, &fhir.Node{Kind: fhir.Object, Members: members})
+		sum := sha256.Sum256(text)
+		b.WriteString(base64.RawURLEncoding.EncodeToString(sum[:digestLength*3/4]))
+	}
+	return b.String()
+}
+
+// appendMeaning writes a value in a form that is the same for equal values, and for no others.
+func appendMeaning(b []byte, n *fhir.Node) []byte {
+	b = append(b, byte(n.Kind))
+	b = strconv.AppendInt(b, int64(len(n.Text)+len(n.Members)+len(n.Items)), 10)
+	b = append(append(b, ':'), n.Text...)
+	list := n.Members
+	byName := func(a, b fhir.Member) int { return strings.Compare(a.Name, b.Name) }
+	if !slices.IsSortedFunc(list, byName) {
+		list = slices.SortedFunc(slices.Values(list), byName)
+	}
+	for _, m := range list {
+		b = appendMeaning(append(append(b, m.Name...), ':'), m.Value)
+	}
+	for _, item := range n.Items {
+		b = appendMeaning(b, item)
+	}
+	return b
+}
+
+// keepEdits puts into o, which holds what the engine would write, the parts that a person
+// has changed in what exists, and returns their names with the digests of what the engine
+// would write. before are the digests of what it wrote last.
+func keepEdits(o *object, existing *fhir.Node, before string, parts []string) (now string, kept []string) {
+	for _, m := range *o {
+		parsed(m.Value)
+	}
+	now = digests(&fhir.Node{Kind: fhir.Object, Members: *o}, parts)
+	for _, part := range editedParts(existing, before, parts) {
+		i := slices.Index(parts, part) * digestLength
+		if digests(existing, []string{part}) == now[i:i+digestLength] {
+			continue // by now the plan says the same
+		}
+		kept = append(kept, part)
+		*o = slices.DeleteFunc(*o, func(m fhir.Member) bool { return inPart(m.Name, part) })
+		for _, m := range existing.Members {
+			if inPart(m.Name, part) {
+				*o = append(*o, m)
+			}
+		}
+	}
+	return now, kept
+}
+
+// editedParts are the parts of what exists that differ from what the engine wrote.
+func editedParts(existing *fhir.Node, before string, parts []string) (found []string) {
+	if existing == nil || before == "" {
+		return nil
+	}
+	was := digests(existing, parts)
+	for i, part := range parts {
+		from, to := i*digestLength, (i+1)*digestLength
+		if to <= len(before) && before[from:to] != was[from:to] {
+			found = append(found, part)
+		}
+	}
+	return found
+}
+
+func writtenDigests(digests string) any {
+	return struct {
+		URL   string `json:"url"`
+		Value string `json:"valueString"`
+	}{writtenExtension, digests}
+}
+
+// writtenBefore are the digests that an element carries, "" for none.
+func writtenBefore(n *fhir.Node) string { return extensionValue(n, writtenExtension, "valueString") }
