@@ -132,6 +132,10 @@ func (p *plan) activity(s *step, was *fhir.Node, performers []raw, assumed []ass
 	}
 	d.set("goal", goals)
 	d.set("status", "not-started")
+	if p.schedules[s].provisional {
+		o := p.d.engine.terms.outcome("provisional")
+		d.set("statusReason", concept{Coding: []coding{{outcomeSystem, o.code, o.display}}})
+	}
 	if def.doNotPerform {
 		d.set("doNotPerform", true)
 	}

@@ -180,7 +180,9 @@ func (d *derivation) closeActivity(a *fhir.Node, status, reason string) *fhir.No
 	}
 	codings := []any{coding{outcomeSystem, out.code, out.display}}
 	for _, c := range a.Each("detail", "statusReason", "coding") {
-		codings = append(codings, raw{c})
+		if c.Str("system") != outcomeSystem {
+			codings = append(codings, raw{c})
+		}
 	}
 	why.set("coding", codings)
 	why.arrange(conceptOrder)

@@ -124,6 +124,7 @@ func canonical(d *fhir.Node) string {
 // protocol compiles the actions of a PlanDefinition that selects pathways.
 func (c *compiler) protocol(d *fhir.Node) *protocol {
 	p := &protocol{url: d.Str("url"), canonical: canonical(d), usage: d.Str("usage"), topics: d.Each("topic")}
+	byID := map[string]*selector{}
 	for i, a := range d.Each("action") {
 		place := fmt.Sprintf("action[%d]", i)
 		c.members(d, place, a)
@@ -132,7 +133,9 @@ func (c *compiler) protocol(d *fhir.Node) *protocol {
 			c.fail(d, place, "needs a trigger: it selects a pathway")
 			continue
 		}
-		p.selectors = append(p.selectors, c.selector(d, place, a, l, p))
+		s := c.selector(d, place, a, l, p)
+		p.selectors = append(p.selectors, s)
+		byID[a.Str("id")] = s
 		if a.Get("definitionCanonical") == nil {
 			continue
 		}
@@ -143,6 +146,16 @@ func (c *compiler) protocol(d *fhir.Node) *protocol {
 				}
 			}
 		}
+	}
+	for i, a := range d.Each("action") {
+		id := extensionValue(a, sameDayExtension, "valueString")
+		if id == "" || byID[a.Str("id")] == nil {
+			continue
+		}
+		if s := byID[id]; s == nil || s.pathway == nil {
+			c.fail(d, fmt.Sprintf("action[%d].extension", i), "no action with a plan has the id %q", id)
+		}
+		byID[a.Str("id")].together = byID[id]
 	}
 	if p.sites == nil {
 		c.fail(d, "action.trigger", "no filter on bodySite with a ValueSet: the site of a plan would not be known")

@@ -98,8 +98,13 @@ func (d *derivation) course(p *protocol, c *course, existing *fhir.Node, id stri
 		id = d.records.newID("CarePlan", key)
 	}
 	usable := c.usable()
+	var planned []*procedure
 	for _, op := range c.operations {
-		if !op.usable() {
+		switch {
+		case op.usable():
+		case op.planned() && len(usable) > 0:
+			planned = append(planned, op)
+		default:
 			d.tellStatus(op)
 		}
 	}
@@ -125,10 +130,17 @@ func (d *derivation) course(p *protocol, c *course, existing *fhir.Node, id stri
 		return
 	}
 	w, several := d.choose(usable)
+	if together := onOneDay(usable); together != nil {
+		w, several = together.pathway, false
+		for _, op := range usable {
+			op.facts = append(op.facts, together.codes...)
+		}
+		d.tell("stages-on-one-day", key, usable...)
+	}
 	pl := &plan{
 		d: d, protocol: p, pathway: w, id: id, key: key, site: c.site, operations: usable,
 		earlier: slices.DeleteFunc(slices.Clone(c.earlier), func(op *procedure) bool { return !op.usable() }),
-		endedBy: c.endedBy, bound: map[*level]pathVariables{},
+		planned: planned, endedBy: c.endedBy, bound: map[*level]pathVariables{},
 	}
 	c.planRef = pl.ref()
 	if c.replaces != nil {
@@ -148,6 +160,11 @@ func (d *derivation) course(p *protocol, c *course, existing *fhir.Node, id stri
 		pl.tellOnce("side-not-recorded")
 	}
 	pl.attempt()
+	for _, op := range planned {
+		if !d.told[[2]string{"planned-provisional", op.ref()}] {
+			d.tellStatus(op)
+		}
+	}
 	// Which of several anchors a Device was, nobody can say.
 	unsettled := d.told[[2]string{"operations-conflict", key}] && len(c.endedBy) > 0 && !slices.ContainsFunc(c.endedBy, func(s Source) bool { return s.Type == "Procedure" })
 	if c.end != nil && pl.failed == nil && !unsettled {
@@ -165,6 +182,28 @@ func (d *derivation) choose(operations []*procedure) (chosen *pathway, several b
 		several = several || chosen != op.action.pathway
 	}
 	return chosen, several
+}
+
+// onOneDay is the action for operations that are the parts of one, since they took place on one day;
+// nil where they are not.
+func onOneDay(operations []*procedure) *selector {
+	first := operations[0]
+	different := false
+	for _, op := range operations {
+		if op.action != first.action || op.day.IsZero() || !op.day.Equal(first.day) {
+			return nil
+		}
+		different = different || !slices.Equal(op.action.triggeredBy(op.codes), first.action.triggeredBy(first.codes))
+	}
+	if !different {
+		return nil
+	}
+	return first.action.together
+}
+
+// triggeredBy are those of an operation's codes that the action names.
+func (s *selector) triggeredBy(codes []coding) []coding {
+	return slices.DeleteFunc(slices.Clone(codes), func(c coding) bool { return !anyTrigger(s.level.triggers, []coding{c}) })
 }
 
 // besideAnother reports that the patient has an operation in the same bone at another side.

@@ -121,8 +121,8 @@ func TestWindows(t *testing.T) {
 				"stage-2.staples-partial": "Undated: waits for the dates of the stages to be corrected; 3 weeks after the operation",
 			},
 		},
-		"stage 2 planned leaves stage 2 undated": {
-			[]string{op("a", "stage-1", "2026-03-02", ""), strings.Replace(op("b", "stage-2", "2026-09-01", ""), "completed", "preparation", 1)},
+		"stage 2 planned for no day leaves stage 2 undated": {
+			[]string{op("a", "stage-1", "2026-03-02", ""), strings.Replace(op("b", "stage-2", "2026-09", ""), "completed", "preparation", 1)},
 			map[string]string{"stage-2.staples-partial": "Undated: after stage 2; 3 weeks after the operation"},
 		},
 		"a pump that is recorded is in the plan": {
@@ -455,7 +455,7 @@ func TestNarrativeIsSafe(t *testing.T) {
 
 func TestOutputsAndInputs(t *testing.T) {
 	e := builtIn(t)
-	if got := e.Inputs(); !slices.Equal(got, []string{"BodyStructure", "Device", "DeviceUseStatement", "Encounter", "Procedure"}) {
+	if got := e.Inputs(); !slices.Equal(got, []string{"BodyStructure", "Device", "DeviceUseStatement", "Encounter", "Procedure", "ServiceRequest"}) {
 		t.Errorf("inputs %v", got)
 	}
 	systems := map[string]string{}

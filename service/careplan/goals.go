@@ -67,6 +67,9 @@ func (p *plan) goal(g *goal, id string) {
 	if g.start != nil {
 		start = p.schedules[g.start]
 	}
+	if start.provisional {
+		start.dated = false
+	}
 	if start.dated {
 		o.set("startDate", formatDate(start.window.Start))
 	}

@@ -88,7 +88,7 @@ func (d *derivation) tellStatus(p *procedure) {
 		code = "entered-in-error"
 	case p.plan == "revoked":
 		code = "not-done"
-	case p.status == "preparation":
+	case p.planned():
 		code = "planned"
 	}
 	d.tell(code, p.ref(), p)

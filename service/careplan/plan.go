@@ -21,6 +21,8 @@ type plan struct {
 	// operations are the completed operations of the course; earlier are those on the same
 	// anchor before them.
 	operations, earlier []*procedure
+	// planned are operations of the course that are planned.
+	planned []*procedure
 	// replaces is the plan that this one takes the place of, "" for none; endedBy are the
 	// records by which it is over.
 	replaces   string
@@ -168,7 +170,7 @@ func appendSource(list []Source, s Source) []Source {
 // basis are the records that the plan rests on.
 func (p *plan) basis() []Source {
 	var all []Source
-	for _, op := range slices.Concat(p.earlier, p.operations) {
+	for _, op := range slices.Concat(p.earlier, p.operations, p.planned) {
 		all = appendSource(all, op.Source)
 		for _, c := range op.components {
 			all = appendSource(all, c.Source)
@@ -287,7 +289,7 @@ func (p *plan) period() period {
 	var w window
 	for _, s := range p.pathway.order {
 		schedule := p.schedules[s]
-		if !schedule.dated || schedule.window == (window{}) || s.pattern != nil {
+		if !schedule.dated || schedule.provisional || schedule.window == (window{}) || s.pattern != nil {
 			continue
 		}
 		if s.isAnchor() && (w.Start.IsZero() || schedule.window.Start.Before(w.Start)) {

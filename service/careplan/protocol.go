@@ -27,6 +27,9 @@ type selector struct {
 	pathway *pathway
 	// effect is what the operation does to the anchor, see courses.go.
 	effect string
+	// together is the action for operations that are different parts of one, where they take
+	// place on one day; nil for none.
+	together *selector
 	// codes are those of the action, which count as facts of the operation.
 	codes []coding
 	// outcome is what the sender is told where no plan follows.

@@ -19,7 +19,7 @@ type records struct {
 
 type existingKey struct{ kind, system, value string }
 
-// procedure is one recorded Procedure.
+// procedure is one recorded Procedure, or a ServiceRequest for one.
 type procedure struct {
 	Source
 	status string
@@ -55,6 +55,9 @@ type procedure struct {
 
 func (p *procedure) usable() bool { return p.plan == "active" }
 
+// planned reports that the operation is still to come.
+func (p *procedure) planned() bool { return p.status == "preparation" }
+
 // void reports that the operation never took place.
 func (p *procedure) void() bool { return p.plan == "revoked" || p.plan == "entered-in-error" }
 
@@ -64,8 +67,8 @@ func (e *Engine) read(c Case) *records {
 	slices.SortFunc(inputs, func(a, b Source) int { return strings.Compare(a.ref(), b.ref()) })
 	for _, s := range inputs {
 		r.byRef[s.ref()] = s
-		if s.Type == "Procedure" {
-			p := e.procedure(s)
+		p := e.procedure(s)
+		if s.Type == "Procedure" || s.Type == "ServiceRequest" && p.planned() && e.selects(p.codes) {
 			r.procedures = append(r.procedures, p)
 			r.byID[s.ref()] = p
 		}
@@ -129,7 +132,23 @@ func (e *Engine) procedure(s Source) *procedure {
 	p.plan = e.terms.planStatus(p.status)
 	p.codes = e.terms.expand(codingsAt(s.Node, "code", "coding"))
 	p.day, p.from, p.until = e.performed(s.Node)
+	if s.Type == "ServiceRequest" {
+		p.status = e.terms.eventStatus(p.status)
+		p.plan = ""
+		p.day = e.day(s.Node.Str("occurrenceDateTime"))
+		if start := e.day(s.Node.Str("occurrencePeriod", "start")); start.Equal(e.day(s.Node.Str("occurrencePeriod", "end"))) && !start.IsZero() {
+			p.day = start
+		}
+		p.from, p.until = p.day, p.day
+	}
 	return p
+}
+
+// selects reports that an action of a protocol is for operations with one of the codes.
+func (e *Engine) selects(codes []coding) bool {
+	return slices.ContainsFunc(e.protocols, func(p *protocol) bool {
+		return slices.ContainsFunc(p.selectors, func(s *selector) bool { return anyTrigger(s.level.triggers, codes) })
+	})
 }
 
 func codingsAt(n *fhir.Node, names ...string) []coding {

@@ -11,6 +11,8 @@ import (
 type schedule struct {
 	dated  bool
 	window window
+	// provisional: it is counted from an operation that is planned.
+	provisional bool
 	// waits are the reasons for having no date.
 	waits []string
 }
@@ -34,8 +36,8 @@ func (p *plan) scheduleSteps() {
 
 // anchor dates an anchor: the date of the operation that its triggers leave.
 func (p *plan) anchor(s *step) schedule {
-	matching := p.occasions(s)
-	if len(matching) == 0 {
+	matching, provisional := p.dating(s)
+	if len(matching) == 0 || provisional && matching[0].day.IsZero() {
 		if s.outcome != "" {
 			p.tellOnce(s.outcome)
 		}
@@ -50,7 +52,21 @@ func (p *plan) anchor(s *step) schedule {
 		p.tellOnce("operations-conflict")
 		return schedule{waits: []string{p.d.engine.terms.outcome("operations-conflict").display}}
 	}
-	return schedule{dated: true, window: window{matching[0].day, matching[0].day}}
+	if provisional {
+		for _, op := range matching {
+			p.d.tellPlan("planned-provisional", op.ref(), op.ref(), p.ref())
+		}
+	}
+	return schedule{dated: true, provisional: provisional, window: window{matching[0].day, matching[0].day}}
+}
+
+// dating are the operations that an anchor is dated from, or else those planned that it would be
+// dated from.
+func (p *plan) dating(s *step) (operations []*procedure, provisional bool) {
+	if found := p.occasions(s); len(found) > 0 {
+		return found, false
+	}
+	return s.level.matching(p.planned), true
 }
 
 // sameDay reports that all operations with an exact date have the same.
@@ -67,7 +83,7 @@ func sameDay(operations []*procedure) bool {
 // each other, since the event happened once, and against the anchors that it must follow.
 // Operations that contradict each other or break the order date nothing.
 func (p *plan) checkAnchor(s *step) {
-	if matching := p.occasions(s); len(s.events) > 0 && !sameDay(matching) {
+	if matching, _ := p.dating(s); len(s.events) > 0 && !sameDay(matching) {
 		p.tellOnce("operations-conflict")
 		for _, op := range matching {
 			op.waits = p.d.engine.terms.outcome("operations-conflict").display
@@ -83,7 +99,8 @@ func (p *plan) checkAnchor(s *step) {
 		}
 		if allowed, ok := r.apply(other.window); ok && own.window.intersect(allowed).empty() {
 			o := p.d.engine.terms.outcome("stage-order")
-			for _, op := range p.occasions(s) {
+			matching, _ := p.dating(s)
+			for _, op := range matching {
 				op.waits = o.display
 			}
 			p.tellOnce(o.code)
@@ -110,6 +127,7 @@ func (p *plan) resolve(s *step) schedule {
 			continue
 		}
 		result.window = result.window.intersect(allowed)
+		result.provisional = result.provisional || base.provisional
 	}
 	switch {
 	case !result.dated:

@@ -41,7 +41,8 @@ func (p *plan) keepTask(a *fhir.Node) {
 }
 
 // task writes the Task for a step that somebody else has to do, with the activity as it is
-// in the plan. An undated step has none yet: nobody can be asked to do something on no day.
+// in the plan. An undated step has none yet, nor has a provisional one: nobody can be asked to
+// do something on no day.
 // Where the activity has been begun, its Task stays as it is.
 func (p *plan) task(s *step, a *fhir.Node, t *activityTask, owner *fhir.Node, begun bool, mark string) {
 	if begun {
@@ -51,7 +52,7 @@ func (p *plan) task(s *step, a *fhir.Node, t *activityTask, owner *fhir.Node, be
 		return
 	}
 	when := p.d.engine.scheduledWindow(a.Get("detail"))
-	if !s.task || when == (window{}) || !p.asksForTask(s) {
+	if !s.task || when == (window{}) || p.schedules[s].provisional || !p.asksForTask(s) {
 		return
 	}
 	if t.node == nil && finished[a.Str("detail", "status")] {

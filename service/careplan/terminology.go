@@ -139,6 +139,12 @@ func (t *terminology) planStatus(procedureStatus string) string {
 	return t.translate("http://hl7.org/fhir/event-status", procedureStatus, "http://hl7.org/fhir/request-status")
 }
 
+// eventStatus is what the status of a request means for the operation that it asks for, "" for
+// nothing.
+func (t *terminology) eventStatus(requestStatus string) string {
+	return t.translate("http://hl7.org/fhir/request-status", requestStatus, "http://hl7.org/fhir/event-status")
+}
+
 // outcome is a concept of CodeSystem/outcome.
 type outcome struct {
 	code, display, text, severity, issueType string
@@ -174,6 +180,6 @@ var outcomes = []string{
 	"not-completed", "not-done", "entered-in-error", "on-hold", "date-not-exact", "no-body-site",
 	"site-not-eligible", "site-ambiguous", "site-conflict", "side-not-recorded", "side-conflict",
 	"operations-conflict", "stage-order", "window-empty", "date-impossible", "fault", "protocol-failed", "assumed",
-	"patient-deceased", "anchor-gone", "anchor-removed", "anchor-unknown", "anchor-already-out", "plan-replaced", "plan-elsewhere", "no-longer-prescribed", "undated", "follows-records",
+	"patient-deceased", "anchor-gone", "planned-provisional", "provisional", "stages-on-one-day", "anchor-removed", "anchor-unknown", "anchor-already-out", "plan-replaced", "plan-elsewhere", "no-longer-prescribed", "undated", "follows-records",
 	"by-task", "by-activity", "task-conflict", "kept-by-person", "order-broken", "record-counts", "record-unclear",
 }

@@ -12,6 +12,7 @@ const (
 	policyExtension      = fhir.Canonical + "/StructureDefinition/policy"
 	outcomeExtension     = fhir.Canonical + "/StructureDefinition/outcome"
 	whenUnknownExtension = fhir.Canonical + "/StructureDefinition/when-unknown"
+	sameDayExtension     = fhir.Canonical + "/StructureDefinition/same-day-action"
 	effectExtension      = fhir.Canonical + "/StructureDefinition/anchor-effect"
 	whenEmptyExtension   = fhir.Canonical + "/StructureDefinition/when-empty"
 	// taskWhenExtension says on action.output when there is a Task.
