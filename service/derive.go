@@ -18,6 +18,18 @@ type patients struct {
 	// named tells of each whether it is concerned through a resource that derivations
 	// read, and not only through the Patient resource.
 	named map[string]bool
+	// links are the Patients that a Patient resource was or is linked with.
+	links map[string][]string
+}
+
+// link notes that two Patients are linked, or were: what is derived may move between them.
+func (p *patients) link(a, b string) {
+	if p.links == nil {
+		p.links = map[string][]string{}
+	}
+	p.add(a, true)
+	p.add(b, true)
+	p.links[a], p.links[b] = append(p.links[a], b), append(p.links[b], a)
 }
 
 func (p *patients) add(id string, named bool) {
@@ -36,6 +48,11 @@ func (p *patients) add(id string, named bool) {
 func (s *Service) touch(p *patients, typ, id string, rows []search.Row) {
 	if typ == careplan.SubjectType {
 		p.add(id, false)
+		for _, row := range rows {
+			if row.Param.Code == linkParameter && row.System == careplan.SubjectType {
+				p.link(id, row.Value)
+			}
+		}
 		return
 	}
 	if !s.protocols.Reads(typ) && !s.wrote(typ, rows) {
@@ -96,7 +113,7 @@ func (s *Service) touchCurrent(ctx context.Context, r *store.Reader, p *patients
 // is a function of everything stored for the patient, so it does not matter in which order
 // resources arrive, or how often. The notices go to the writes that they concern.
 func (s *Service) derive(ctx context.Context, tx *store.Tx, touched patients, out []Written, at time.Time, sure sure) error {
-	answers := answers{out: out}
+	answers, done := answers{out: out}, map[string]bool{}
 	for _, id := range touched.ids {
 		if ahead, ok := sure.derived(id); ok {
 			answers.tell(ahead.notices)
@@ -105,7 +122,15 @@ func (s *Service) derive(ctx context.Context, tx *store.Tx, touched patients, ou
 		if !touched.named[id] && sure.quiet(id) {
 			continue
 		}
-		c, err := s.patientCase(ctx, &tx.Reader, id, at)
+		who, err := s.person(ctx, &tx.Reader, id)
+		if err != nil {
+			return err
+		}
+		if done[who.record] {
+			continue
+		}
+		done[who.record] = true
+		c, err := s.patientCase(ctx, &tx.Reader, who, touched.links, at)
 		if err != nil {
 			return err
 		}
@@ -128,8 +153,46 @@ func (s *Service) deriveCase(ctx context.Context, tx *store.Tx, c careplan.Case)
 	if err != nil {
 		return nil, nil, err
 	}
+	if c.Taken, err = s.taken(ctx, &tx.Reader, c, result.Resources); err != nil {
+		return nil, nil, err
+	}
+	if len(c.Taken) > 0 {
+		if result, err = s.prescribed(ctx, c); err != nil {
+			return nil, nil, err
+		}
+	}
 	stored, err := s.storePrescribed(ctx, tx, c, result.Resources)
 	return stored, result.Notices, err
+}
+
+// taken are the ids of new resources that resources of other patients have.
+func (s *Service) taken(ctx context.Context, r *store.Reader, c careplan.Case, prescribed []careplan.Prescribed) (map[string]bool, error) {
+	own := map[string]bool{}
+	for _, e := range c.Existing {
+		own[e.Type+"/"+e.ID] = true
+	}
+	found := map[string]bool{}
+	for _, p := range prescribed {
+		ref := p.Type + "/" + p.ID
+		if own[ref] {
+			continue
+		}
+		stored, err := r.Get(ctx, p.Type, p.ID)
+		if fhir.KindOf(err) == fhir.NotFound || err == nil && stored.Deleted {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		source, err := asSource(stored)
+		if err != nil {
+			return nil, err
+		}
+		if of := careplan.SubjectOf(source.Node); of != "" && of != c.Subject {
+			found[ref] = true
+		}
+	}
+	return found, nil
 }
 
 // prescribed is what the protocols prescribe in a case. Faults of the engine go to the log.
@@ -196,6 +259,9 @@ func (s *Service) caseParameters() []*search.Parameter {
 	}
 	slices.Sort(types)
 	var out []*search.Parameter
+	if p, ok := s.registry.Lookup(careplan.SubjectType, linkParameter); ok {
+		out = append(out, p)
+	}
 	for _, typ := range slices.Compact(types) {
 		if p, ok := s.registry.Lookup(typ, patientParameter); ok {
 			out = append(out, p)
@@ -204,10 +270,11 @@ func (s *Service) caseParameters() []*search.Parameter {
 	return out
 }
 
-// patientCase gathers all that a derivation reads.
-func (s *Service) patientCase(ctx context.Context, r *store.Reader, id string, at time.Time) (careplan.Case, error) {
-	c := careplan.Case{Base: s.baseURL, Subject: careplan.SubjectType + "/" + id, At: at}
-	patient, err := r.Get(ctx, careplan.SubjectType, id)
+// patientCase gathers all that a derivation reads: what is about any of the records of a person, and
+// of what exists of Patients that one of them was linked with, what follows its operations.
+func (s *Service) patientCase(ctx context.Context, r *store.Reader, who person, links map[string][]string, at time.Time) (careplan.Case, error) {
+	c := careplan.Case{Base: s.baseURL, Subject: careplan.SubjectType + "/" + who.record, At: at}
+	patient, err := r.Get(ctx, careplan.SubjectType, who.record)
 	switch {
 	case err == nil && !patient.Deleted:
 		source, err := asSource(patient)
@@ -218,20 +285,46 @@ func (s *Service) patientCase(ctx context.Context, r *store.Reader, id string, a
 	case err != nil && fhir.KindOf(err) != fhir.NotFound:
 		return c, err
 	}
-	if involved, err := s.involved(ctx, r, id); err != nil || !involved {
-		return c, err
-	}
-	for _, typ := range s.protocols.Inputs() {
-		if c.Inputs, err = s.ofPatient(ctx, r, c.Inputs, typ, id, ""); err != nil {
+	for _, id := range who.records {
+		if involved, err := s.involved(ctx, r, id); err != nil || !involved {
+			if err != nil {
+				return c, err
+			}
+			continue
+		}
+		for _, typ := range s.protocols.Inputs() {
+			if c.Inputs, err = s.ofPatient(ctx, r, c.Inputs, typ, id, ""); err != nil {
+				return c, err
+			}
+		}
+		if c.Existing, err = s.existingOf(ctx, r, c.Existing, id); err != nil {
 			return c, err
 		}
 	}
-	for _, o := range s.protocols.Outputs() {
-		if c.Existing, err = s.ofPatient(ctx, r, c.Existing, o.Type, id, o.IdentifierSystem); err != nil {
-			return c, err
+	for _, id := range who.records {
+		for _, other := range links[id] {
+			if slices.Contains(who.records, other) {
+				continue
+			}
+			theirs, err := s.existingOf(ctx, r, nil, other)
+			if err != nil {
+				return c, err
+			}
+			c.Existing = append(c.Existing, careplan.Following(theirs, c.Inputs)...)
 		}
 	}
 	return c, nil
+}
+
+// existingOf appends the derived resources of a patient.
+func (s *Service) existingOf(ctx context.Context, r *store.Reader, into []careplan.Source, id string) ([]careplan.Source, error) {
+	var err error
+	for _, o := range s.protocols.Outputs() {
+		if into, err = s.ofPatient(ctx, r, into, o.Type, id, o.IdentifierSystem); err != nil {
+			return into, err
+		}
+	}
+	return into, nil
 }
 
 // ofPatient appends the patient's resources of a type; with a system, only those that

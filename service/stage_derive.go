@@ -79,7 +79,14 @@ func (s *Service) deriveAhead(ctx context.Context, a *ahead) error {
 			if _, other := unsettled.named[id]; other || !touched.named[id] && a.quiet[id] {
 				continue
 			}
-			more, err := s.deriveOne(ctx, r, a, id, staged[id], bySubject[id])
+			who, err := s.person(ctx, r, id)
+			if err != nil {
+				return err
+			}
+			if len(who.records) > 1 || len(touched.links[id]) > 0 {
+				continue // what there is may move from one to another
+			}
+			more, err := s.deriveOne(ctx, r, a, who, staged[id], bySubject[id])
 			if err != nil {
 				return err
 			}
@@ -112,8 +119,8 @@ func (s *Service) prescribes(typ string) bool {
 }
 
 // deriveOne derives for one patient. subject is the Patient resource if that is staged.
-func (s *Service) deriveOne(ctx context.Context, r *store.Reader, a *ahead, id string, staged []careplan.Source, subject *fhir.Resource) ([]store.New, error) {
-	c, err := s.patientCase(ctx, r, id, a.at)
+func (s *Service) deriveOne(ctx context.Context, r *store.Reader, a *ahead, who person, staged []careplan.Source, subject *fhir.Resource) ([]store.New, error) {
+	c, err := s.patientCase(ctx, r, who, nil, a.at)
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +177,7 @@ func (s *Service) deriveOne(ctx context.Context, r *store.Reader, a *ahead, id s
 		}
 	}
 	d.notices = result.Notices
-	a.cases[id] = d
+	a.cases[who.record] = d
 	return news, nil
 }
 

@@ -61,6 +61,9 @@ type Case struct {
 	Inputs []Source
 	// Existing are the derived resources that exist, of the kinds of Engine.Outputs.
 	Existing []Source
+	// Taken are ids, as "Type/id", that new resources cannot have: what was moved to another
+	// patient has them.
+	Taken map[string]bool
 	// At dates new resources (created, authoredOn, identified). An existing resource
 	// keeps its own.
 	At time.Time

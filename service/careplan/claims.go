@@ -62,12 +62,13 @@ func (d *derivation) claim(p *protocol, courses []*course) map[*course]Source {
 // move gives plans other keys, from the old to the new, and all that carries the old ones too.
 func (r *records) move(moves map[string]string) {
 	for i, s := range r.Existing {
-		r.Existing[i].Node = r.moved(s, moves)
+		r.change(i, r.rekeyed(s, moves))
 	}
 	r.index()
 }
 
-func (r *records) moved(s Source, moves map[string]string) *fhir.Node {
+// rekeyed is a derived resource with the identifiers that it has after moves.
+func (r *records) rekeyed(s Source, moves map[string]string) *fhir.Node {
 	var list []raw
 	changed := false
 	for _, id := range s.Node.Each("identifier") {
@@ -109,6 +110,30 @@ func movedIssue(n *fhir.Node, value string, moves map[string]string) string {
 	return value
 }
 
+// Following are those of the derived resources of one patient that follow operations of another: the
+// plans that name one of its Procedures, and what belongs to them. Where records that were
+// taken for one person turn out to be of two, plans go back by it.
+func Following(existing, inputs []Source) []Source {
+	own := map[string]bool{}
+	for _, s := range inputs {
+		own[s.ref()] = true
+	}
+	keys := map[string]bool{}
+	for _, s := range existing {
+		for _, n := range s.Node.Each("supportingInfo", "reference") {
+			if ref := fhir.ParseReference(n.Text, ""); s.Type == "CarePlan" && ref.Type == "Procedure" && own["Procedure/"+ref.ID] {
+				keys[identifierIn(s.Node, planSystem)] = true
+			}
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(existing), func(s Source) bool {
+		return !slices.ContainsFunc(s.Node.Each("identifier", "value"), func(n *fhir.Node) bool {
+			key, _, _ := strings.Cut(n.Text, "#")
+			return keys[key]
+		})
+	})
+}
+
 // about are the Procedures that a plan names.
 func (d *derivation) about(s Source) []string {
 	var refs []string
@@ -128,4 +153,59 @@ func (d *derivation) shares(c *course, s Source) bool {
 
 func (d *derivation) key(p *protocol, c *course) string {
 	return planID(d.records.Subject, c.site, p.url, c.nth, c.revision)
+}
+
+// storeMoved adds to the result what has moved and was left alone otherwise.
+func (d *derivation) storeMoved() {
+	for _, s := range d.records.Existing {
+		if d.records.moved[s.ref()] && !d.kept[s.Type+" "+s.ID] {
+			d.emit(s.Type, s.ID, members(s.Node), nil, nil)
+		}
+	}
+}
+
+// SubjectOf is the reference to the patient of a derived resource.
+func SubjectOf(n *fhir.Node) string {
+	for _, name := range []string{"subject", "for", "patient"} {
+		if ref := n.Str(name, "reference"); ref != "" {
+			return ref
+		}
+	}
+	return ""
+}
+
+// ofSubject rewrites a derived resource of another record of the same person, so that all its
+// references to that record are to the one in use.
+func (r *records) ofSubject(n *fhir.Node) *fhir.Node {
+	was := r.localRef(SubjectOf(n))
+	if was == r.Subject || !strings.HasPrefix(was, SubjectType+"/") {
+		return n
+	}
+	return r.rewritten(n, was)
+}
+
+func (r *records) rewritten(n *fhir.Node, was string) *fhir.Node {
+	switch n.Kind {
+	case fhir.Array:
+		var list []raw
+		for _, item := range n.Items {
+			list = append(list, raw{r.rewritten(item, was)})
+		}
+		parsed, err := fhir.Parse(encode(list))
+		if err != nil { // written here: cannot happen
+			panic(err)
+		}
+		return parsed
+	case fhir.Object:
+		o := members(n)
+		for i, m := range o {
+			if m.Name == "reference" && m.Value.Kind == fhir.String && r.localRef(m.Value.Text) == was {
+				o[i].Value = &fhir.Node{Kind: fhir.String, Raw: encode(r.Subject), Text: r.Subject}
+			} else if m.Value.Kind == fhir.Array || m.Value.Kind == fhir.Object {
+				o[i].Value = r.rewritten(m.Value, was)
+			}
+		}
+		return o.node()
+	}
+	return n
 }

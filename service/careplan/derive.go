@@ -35,6 +35,7 @@ func (e *Engine) run(c Case) (*derivation, error) {
 	}
 	d.issues()
 	d.flags()
+	d.storeMoved()
 	slices.SortStableFunc(d.result.Notices, func(a, b Notice) int { return strings.Compare(a.Procedure, b.Procedure) })
 	return d, nil
 }

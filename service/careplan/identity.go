@@ -34,7 +34,7 @@ func planID(subject string, s site, protocol string, nth, revision int) string {
 // newID is the id of a new resource: the one wanted, or, where a resource that has moved has that,
 // one made from it.
 func (r *records) newID(kind, wanted string) string {
-	for r.existingAt(kind, wanted) != nil {
+	for r.existingAt(kind, wanted) != nil || r.Taken[kind+"/"+wanted] {
 		wanted = hashID(wanted, "another")
 	}
 	return wanted

@@ -15,6 +15,8 @@ type records struct {
 	procedures []*procedure
 	byID       map[string]*procedure
 	existing   map[existingKey]Source
+	// moved are the derived resources, by reference, that have another patient or key now.
+	moved map[string]bool
 }
 
 type existingKey struct{ kind, system, value string }
@@ -62,7 +64,7 @@ func (p *procedure) planned() bool { return p.status == "preparation" }
 func (p *procedure) void() bool { return p.plan == "revoked" || p.plan == "entered-in-error" }
 
 func (e *Engine) read(c Case) *records {
-	r := &records{Case: c, byRef: map[string]Source{}, byID: map[string]*procedure{}, existing: map[existingKey]Source{}}
+	r := &records{Case: c, byRef: map[string]Source{}, byID: map[string]*procedure{}, existing: map[existingKey]Source{}, moved: map[string]bool{}}
 	inputs := slices.Clone(c.Inputs)
 	slices.SortFunc(inputs, func(a, b Source) int { return strings.Compare(a.ref(), b.ref()) })
 	for _, s := range inputs {
@@ -83,8 +85,19 @@ func (e *Engine) read(c Case) *records {
 	}
 	r.Existing = slices.Clone(c.Existing)
 	slices.SortFunc(r.Existing, func(a, b Source) int { return strings.Compare(a.ref(), b.ref()) })
+	for i, s := range r.Existing {
+		r.change(i, r.ofSubject(s.Node))
+	}
 	r.index()
 	return r
+}
+
+// change gives the i-th derived resource the content that it has for this derivation.
+func (r *records) change(i int, n *fhir.Node) {
+	if s := &r.Existing[i]; s.Node != n {
+		s.Node = n
+		r.moved[s.ref()] = true
+	}
 }
 
 // index finds what exists by identifier.
