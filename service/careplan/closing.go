@@ -82,6 +82,10 @@ func (p *plan) close(c closure, from int) {
 			o, _ = withStatus(n, "status", c.task, true)
 		case "Goal":
 			o, _ = withStatus(n, "lifecycleStatus", c.goal, true)
+		default:
+			if statementKinds[r.Type] {
+				o, _ = withStatus(n, "status", c.statement, true)
+			}
 		}
 		p.d.result.Resources[from+i].Body = encode(o)
 	}

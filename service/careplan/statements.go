@@ -37,7 +37,7 @@ func (p *plan) statements() {
 		if s.pattern == nil {
 			continue
 		}
-		if truth, _ := p.applies(s.level); truth == path.True && p.schedules[s].dated {
+		if truth, _ := p.applies(s.level); truth == path.True && p.schedules[s].dated && !p.schedules[s].provisional {
 			p.statement(s)
 		}
 	}
@@ -46,7 +46,7 @@ func (p *plan) statements() {
 func (p *plan) statement(s *step) {
 	kind, key := s.pattern.Str("resourceType"), p.key+"#"+s.id
 	was, exists := p.d.records.existing[existingKey{kind, statementSystem, key}]
-	id := hashID(p.key, "statement", s.id)
+	id := p.d.records.newID(kind, hashID(p.key, "statement", s.id))
 	if exists {
 		id = was.ID
 	}
