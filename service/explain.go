@@ -36,7 +36,11 @@ func (s *Service) explain(in *invocation) (answering, error) {
 		if !local || !s.protocols.Made(stored) {
 			return Answer{Body: careplan.NotDerived(stored)}, nil
 		}
-		c, err := s.patientCase(ctx, r, id, s.now())
+		who, err := s.person(ctx, r, id)
+		if err != nil {
+			return Answer{}, err
+		}
+		c, err := s.patientCase(ctx, r, who, nil, s.now())
 		if err != nil {
 			return Answer{}, err
 		}
