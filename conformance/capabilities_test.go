@@ -402,7 +402,7 @@ func tryPatchFormats(t *testing.T, s *server, typ string, listed []string, r res
 // asked are values that a parameter of a type takes; of a composite one of several must fit,
 // as the statement does not tell what it is made of.
 var asked = map[string][]string{
-	"token": {"urn:conformance|x"}, "reference": {"none"}, "date": {"2026-03-02"}, "string": {"x"}, "uri": {"http://example.org/x"},
+	"token": {"urn:conformance|x", "x", "true"}, "reference": {"none"}, "date": {"2026-03-02"}, "string": {"x"}, "uri": {"http://example.org/x"},
 	"number": {"5"}, "quantity": {"5"},
 	"composite": {"x$x", "x$5", "x$2026", "none$x", "http://example.org/x$x"},
 	"special":   {"51.5|-0.1|1|km", "_id%20eq%20none"},
