@@ -213,7 +213,7 @@ func inForce(t *testing.T, made map[string][]*fhir.Node) string {
 		})
 		for _, n := range made[typ.Name] {
 			for _, id := range n.Each("identifier", "value")[:1] {
-				names = append(names, n.Str("id")+`"`, id.Text+`"`)
+				names = append(names, `"id": "`+n.Str("id")+`"`, `"id": "`+id.Text+`"`, "/"+n.Str("id")+`"`, "/"+id.Text+`"`)
 			}
 			switch n.Str("status") + n.Str("lifecycleStatus") {
 			case "revoked", "cancelled", "entered-in-error", "inactive", "on-hold":

@@ -10,7 +10,8 @@ import (
 // claim gives every course the existing plan that is about the same operations, or else the
 // one under its key, and puts that plan and what belongs to it under the key of the course. So
 // a plan follows its operations where their site turns out to be another, or where an earlier
-// anchor becomes known, and keeps what people did.
+// anchor becomes known, and keeps what people did. Of several plans for the same operations, as
+// those of merged patients, one with something begun stays.
 func (d *derivation) claim(p *protocol, courses []*course) map[*course]Source {
 	var plans []Source
 	for _, s := range d.records.existingOf("CarePlan") {
@@ -37,6 +38,8 @@ func (d *derivation) claim(p *protocol, courses []*course) map[*course]Source {
 		}
 	}
 	sameKey := func(c *course, s Source) bool { return identifierIn(s.Node, planSystem) == d.key(p, c) }
+	take(func(c *course, s Source) bool { return sameKey(c, s) && d.shares(c, s) && inUse(s) })
+	take(func(c *course, s Source) bool { return d.isOf(c, s) && inUse(s) })
 	take(func(c *course, s Source) bool { return sameKey(c, s) && d.shares(c, s) })
 	take(d.shares)
 	take(sameKey)
@@ -149,6 +152,19 @@ func (d *derivation) about(s Source) []string {
 func (d *derivation) shares(c *course, s Source) bool {
 	about := d.about(s)
 	return slices.ContainsFunc(c.operations, func(op *procedure) bool { return slices.Contains(about, op.ref()) })
+}
+
+// isOf reports that a plan names an operation of a course, and none of another.
+func (d *derivation) isOf(c *course, s Source) bool {
+	return d.shares(c, s) && !slices.ContainsFunc(d.about(s), func(ref string) bool {
+		p := d.records.byID[ref]
+		return p != nil && p.action != nil && !slices.Contains(c.operations, p)
+	})
+}
+
+// inUse reports that something of a plan has been done, or is under way.
+func inUse(s Source) bool {
+	return slices.ContainsFunc(s.Node.Each("activity"), func(a *fhir.Node) bool { return !replaceable(reopenedActivity(a)) })
 }
 
 func (d *derivation) key(p *protocol, c *course) string {
