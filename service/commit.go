@@ -19,7 +19,32 @@ func (s *Service) commitOne(ctx context.Context, w *write) (Written, error) {
 	return out[0], nil
 }
 
-// commit stores writes together or not at all, derives what the protocols prescribe for
+// commit is commitAll, and tells the senders what profiles warn about.
+func (s *Service) commit(ctx context.Context, ws []*write, then func(ctx context.Context, r *store.Reader) error) ([]Written, error) {
+	out, err := s.commitAll(ctx, ws, then)
+	if err != nil {
+		return nil, err
+	}
+	return out, s.warn(out)
+}
+
+// warn adds what profiles warn about to the results of writes.
+func (s *Service) warn(out []Written) error {
+	for i := range out {
+		r := out[i].Resource
+		if r == nil || r.Deleted || !s.profiles.About(r.Type) {
+			continue
+		}
+		n, err := fhir.Parse(r.Body)
+		if err != nil {
+			return err
+		}
+		out[i].Issues = append(out[i].Issues, s.profiles.Check(n)...)
+	}
+	return nil
+}
+
+// commitAll stores writes together or not at all, derives what the protocols prescribe for
 // the patients concerned, then runs then (if given), all in one transaction. The order is
 // that of https://hl7.org/fhir/R4/http.html#trules: deletes, creates, updates. What a
 // conditional update, patch or delete is about is looked up before the first of them, the
@@ -33,7 +58,7 @@ func (s *Service) commitOne(ctx context.Context, w *write) (Written, error) {
 //
 // Of many writes, the new resources are stored before the transaction too, unseen; see
 // stage.go.
-func (s *Service) commit(ctx context.Context, ws []*write, then func(ctx context.Context, r *store.Reader) error) ([]Written, error) {
+func (s *Service) commitAll(ctx context.Context, ws []*write, then func(ctx context.Context, r *store.Reader) error) ([]Written, error) {
 	for _, w := range ws {
 		if w.node != nil {
 			w.links = s.validator.Links(w.node)

@@ -53,6 +53,7 @@ type Service struct {
 	registry    *search.Registry
 	validator   *validate.Validator
 	scales      *validate.Scales
+	profiles    *validate.Profiles
 	protocols   *careplan.Engine
 	baseURL     string
 	zone        *time.Location
@@ -145,6 +146,9 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	}
 	if s.scales, err = validate.NewScales(o.Definitions); err != nil {
 		return nil, fmt.Errorf("measurement scales: %w", err)
+	}
+	if s.profiles, err = validate.NewProfiles(o.Definitions); err != nil {
+		return nil, fmt.Errorf("profiles: %w", err)
 	}
 	if s.protocols, err = careplan.Compile(o.Definitions, o.Zone, o.PoliciesOff...); err != nil {
 		return nil, fmt.Errorf("protocols: %w", err)
