@@ -347,7 +347,7 @@ func TestExplain(t *testing.T) {
 		 "bodySite":[{"coding":[{"system":"http://snomed.info/sct","code":"71341001"},{"system":"http://snomed.info/sct","code":"7771000"}]}]}`)
 		id := s.send(t, "GET /CarePlan?patient=p", "").at("entry.resource.id")
 		for _, a := range []answer{s.send(t, "GET /CarePlan/"+id+"/$explain", ""), s.send(t, "POST /CarePlan/"+id+"/$explain", emptyParameters), s.send(t, "GET /CarePlan/"+id+"/_history/1/$explain", "")} {
-			if a.status != 200 || a.at("resourceType") != "Parameters" || !strings.Contains(string(a.body), "3 weeks after wound (2026-03-02)") {
+			if a.status != 200 || a.at("resourceType") != "Parameters" || !strings.Contains(a.body, "3 weeks after wound (2026-03-02)") {
 				t.Errorf("%d %.600s", a.status, a.body)
 			}
 		}

@@ -56,6 +56,7 @@ func (p *plan) activities() []*fhir.Node {
 		list = append(list, a)
 		windows[s.id] = p.actual(a)
 		p.task(s, a, task, owner, begun, code)
+		p.message(s, a, begun)
 	}
 	p.checkOrder(list, windows)
 	for _, a := range p.existing.Each("activity") {

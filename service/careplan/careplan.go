@@ -36,6 +36,7 @@ func (e *Engine) Outputs() []Output {
 	return []Output{
 		{"CarePlan", planSystem}, {"Goal", goalSystem}, {"Task", activitySystem}, {"DetectedIssue", issueSystem},
 		{"CareTeam", teamSystem}, {"RiskAssessment", statementSystem}, {"Flag", flagSystem},
+		{"CommunicationRequest", messageSystem},
 	}
 }
 

@@ -42,6 +42,9 @@ func (d *derivation) closePlan(existing Source, key string, c closure, operation
 		}
 	}
 	d.emit("CarePlan", existing.ID, d.closedPlan(d.reopenedPlan(existing.Node), c), basis, nil)
+	if c.plan != "on-hold" {
+		d.tellClosed(existing.ref(), key, existing.Node.Str("title"), c.reason)
+	}
 	d.closeBelongings(key, c, true)
 }
 
@@ -82,6 +85,8 @@ func (p *plan) close(c closure, from int) {
 			o, _ = withStatus(n, "status", c.task, true)
 		case "Goal":
 			o, _ = withStatus(n, "lifecycleStatus", c.goal, true)
+		case "CommunicationRequest":
+			o, _ = withStatus(n, "status", "revoked", true)
 		default:
 			if statementKinds[r.Type] {
 				o, _ = withStatus(n, "status", c.statement, true)
@@ -89,6 +94,7 @@ func (p *plan) close(c closure, from int) {
 		}
 		p.d.result.Resources[from+i].Body = encode(o)
 	}
+	p.d.tellClosed(p.ref(), p.key, p.title(), c.reason)
 }
 
 // closingNote says in CarePlan.note why a plan was closed; the mark tells it from the notes
@@ -240,7 +246,7 @@ func closedByEngine(detail *fhir.Node) bool {
 				reasons++
 			}
 		}
-		if extensionNode(detail, followedExtension) != nil {
+		if extensionOf(detail, followedExtension) != nil {
 			reasons-- // that of what it follows
 		}
 		return status != followedStatus(detail) && reasons > 0
@@ -264,6 +270,11 @@ func (d *derivation) closeBelongings(key string, c closure, force bool) {
 		closeAll("Flag", flagSystem, "status", c.task)
 	}
 	closeAll("Goal", goalSystem, "lifecycleStatus", c.goal)
+	if c.plan == "on-hold" {
+		closeAll("CommunicationRequest", messageSystem, "status", "on-hold")
+	} else {
+		closeAll("CommunicationRequest", messageSystem, "status", "revoked")
+	}
 	for kind := range statementKinds {
 		closeAll(kind, statementSystem, "status", c.statement)
 	}

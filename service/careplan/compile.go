@@ -263,8 +263,8 @@ func (c *compiler) members(d *fhir.Node, place string, a *fhir.Node) {
 		c.inputs[input.Str("type")] = true
 	}
 	for i, o := range a.Each("output") {
-		if o.Str("type") != "Task" {
-			c.fail(d, fmt.Sprintf("%s.output[%d]", place, i), "only Task is supported")
+		if t := o.Str("type"); t != "Task" && t != "CommunicationRequest" {
+			c.fail(d, fmt.Sprintf("%s.output[%d]", place, i), "only Task and CommunicationRequest are supported")
 		}
 	}
 }

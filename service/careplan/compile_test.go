@@ -71,7 +71,7 @@ func TestCompileRefuses(t *testing.T) {
 		"a filter on something else":       {umbrella, `"path": "code"`, `"path": "category"`, `"category" is not supported`},
 		"a ValueSet that is missing":       {umbrella, "ValueSet/eligible-sites", "ValueSet/elsewhere", "no ValueSet"},
 		"a pathway without a trigger":      {umbrella, `"trigger": [`, `"trigger": [], "documentation": [`, "needs a trigger"},
-		"an output that is not a Task":     {wound, `"type": "Task"`, `"type": "Appointment"`, "only Task is supported"},
+		"an output that is not a Task":     {wound, `"type": "Task"`, `"type": "Appointment"`, "only Task and CommunicationRequest are supported"},
 		"an outcome that is not described": {umbrella, `"review-needed"`, `"whatever"`, `outcome "whatever" lacks`},
 		"an activity of an odd kind":       {"ActivityDefinition/loading", `"kind": "ServiceRequest"`, `"kind": "Immunization"`, `"Immunization" cannot be the kind`},
 		"an activity without words":        {"ActivityDefinition/loading", `"description":`, `"purpose":`, "both are needed"},

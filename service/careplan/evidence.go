@@ -50,7 +50,7 @@ func (x *expansion) stops(d *fhir.Node, place string, a *fhir.Node) (all []stop)
 		if st.late != "" {
 			x.checkOutcome(st.late, d.Str("url"), at)
 		}
-		if record := extensionNode(n, recordExtension); record != nil {
+		if record := extensionOf(n, recordExtension); record != nil {
 			st.records = x.expression(d, at+".extension", record.Get("valueExpression"))
 		}
 		all = append(all, st)

@@ -123,7 +123,11 @@ func (x *expansion) action(a *fhir.Node, place string, d *fhir.Node, l *level, p
 }
 
 func (x *expansion) step(a *fhir.Node, place string, d *fhir.Node, l *level, id string, act *activity, s *scope) *step {
-	st := &step{id: id, action: nameOfAction(d, place, a), level: l, activity: act, rule: a.Str("textEquivalent"), addition: a.Str("description"), task: a.Get("output") != nil}
+	st := &step{id: id, action: nameOfAction(d, place, a), level: l, activity: act, rule: a.Str("textEquivalent"), addition: a.Str("description")}
+	for _, o := range a.Each("output", "type") {
+		st.task = st.task || o.Text == "Task"
+		st.message = st.message || o.Text == "CommunicationRequest"
+	}
 	for _, code := range a.Each("code", "coding") {
 		st.events = append(st.events, codingOf(code).key())
 	}
@@ -142,7 +146,7 @@ func (x *expansion) step(a *fhir.Node, place string, d *fhir.Node, l *level, id 
 		x.dynamicValue(st, d, fmt.Sprintf("%s.dynamicValue[%d]", place, i), v)
 	}
 	for i, o := range a.Each("output") {
-		if when := extensionNode(o, taskWhenExtension); when != nil {
+		if when := extensionOf(o, taskWhenExtension); when != nil {
 			st.taskWhen = x.expression(d, fmt.Sprintf("%s.output[%d].extension", place, i), when.Get("valueExpression"))
 		}
 	}

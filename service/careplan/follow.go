@@ -168,7 +168,7 @@ func (p *plan) followActivity(a *fhir.Node, f following) *fhir.Node {
 // element that a person has changed since keeps that person's status. open is the status
 // that the engine gives without a reason.
 func unfollowed(n *fhir.Node, open string) *fhir.Node {
-	mark := extensionNode(n, followedExtension)
+	mark := extensionOf(n, followedExtension)
 	if mark == nil {
 		return n
 	}
@@ -245,7 +245,7 @@ func ownNote(n *fhir.Node) bool { return extensionValue(n, outcomeExtension, "va
 // followedStatus is the status that the engine gave an element because of something else,
 // "" for none.
 func followedStatus(n *fhir.Node) string {
-	return extensionValue(extensionNode(n, followedExtension), "given", "valueCode")
+	return extensionValue(extensionOf(n, followedExtension), "given", "valueCode")
 }
 
 // doneOn is the local date on which the record says that an activity was done, zero where
@@ -259,13 +259,4 @@ func doneOn(a *fhir.Node) time.Time {
 		}
 	}
 	return time.Time{}
-}
-
-func extensionNode(n *fhir.Node, url string) *fhir.Node {
-	for _, x := range n.Each("extension") {
-		if x.Str("url") == url {
-			return x
-		}
-	}
-	return nil
 }

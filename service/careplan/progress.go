@@ -32,7 +32,7 @@ const (
 var marks = []string{"", "due", "overdue", "missed"}
 
 func (x *expansion) progress(d *fhir.Node, place string, a *fhir.Node) *progress {
-	n := extensionNode(a, progressExtension)
+	n := extensionOf(a, progressExtension)
 	if n == nil {
 		return nil
 	}
@@ -102,7 +102,7 @@ func (r *progress) next(was marked, status string, w window, today time.Time) ma
 
 // markOf is the mark that an activity carries.
 func (e *Engine) markOf(a *fhir.Node) (m marked) {
-	n := extensionNode(a, progressExtension)
+	n := extensionOf(a, progressExtension)
 	for _, part := range n.Each("extension") {
 		switch part.Str("url") {
 		case "mark":

@@ -180,6 +180,8 @@ type step struct {
 	// while that holds.
 	task     bool
 	taskWhen *path.Expression
+	// message: the action asks for something to be said.
+	message bool
 	// performer and describe replace what the ActivityDefinition says, nil for neither.
 	performer *dynamicPerformer
 	describe  *path.Expression
@@ -198,7 +200,7 @@ type dynamicPerformer struct {
 // activity is an ActivityDefinition.
 type activity struct {
 	canonical, kind, description string
-	code, product                *fhir.Node
+	code, product, topic         *fhir.Node
 	doNotPerform                 bool
 	participants                 []participant
 	// once: the timing is a single event.

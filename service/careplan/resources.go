@@ -22,7 +22,7 @@ const statusExtension = fhir.Canonical + "/StructureDefinition/derived-status"
 const beforeExtension = fhir.Canonical + "/StructureDefinition/status-before"
 
 // opened is the status that the engine gives what is in force.
-var opened = map[string]string{"CarePlan": "active", "Task": "requested", "Goal": "active", "DetectedIssue": "final", "CareTeam": "active", "RiskAssessment": "final", "Flag": "active"}
+var opened = map[string]string{"CarePlan": "active", "Task": "requested", "Goal": "active", "DetectedIssue": "final", "CareTeam": "active", "RiskAssessment": "final", "Flag": "active", "CommunicationRequest": "active"}
 
 // openStatus are the statuses, of any type, under which there is still something to do.
 var openStatus = map[string]bool{
@@ -226,7 +226,11 @@ var (
 	riskOrder = strings.Fields(`resourceType id meta implicitRules language text contained extension modifierExtension
 		identifier basedOn parent status method code subject encounter occurrenceDateTime occurrencePeriod condition performer
 		reasonCode reasonReference basis prediction mitigation note`)
+	messageOrder = strings.Fields(`resourceType id meta implicitRules language text contained extension modifierExtension
+		identifier basedOn replaces groupIdentifier status statusReason category priority doNotPerform medium subject about
+		encounter payload occurrenceDateTime occurrencePeriod authoredOn requester recipient sender reasonCode reasonReference
+		note`)
 	flagOrder = strings.Fields(`resourceType id meta implicitRules language text contained extension modifierExtension
 		identifier status category code subject period encounter author`)
-	orders = map[string][]string{"CarePlan": carePlanOrder, "Goal": goalOrder, "Task": taskOrder, "DetectedIssue": detectedIssueOrder, "CareTeam": careTeamOrder, "RiskAssessment": riskOrder, "Flag": flagOrder}
+	orders = map[string][]string{"CarePlan": carePlanOrder, "Goal": goalOrder, "Task": taskOrder, "DetectedIssue": detectedIssueOrder, "CareTeam": careTeamOrder, "RiskAssessment": riskOrder, "Flag": flagOrder, "CommunicationRequest": messageOrder}
 )

@@ -1,6 +1,8 @@
 package careplan
 
 import (
+	"slices"
+
 	"aftercare/fhir"
 	"aftercare/fhir/path"
 )
@@ -95,6 +97,9 @@ func (p *plan) task(s *step, a *fhir.Node, t *activityTask, owner *fhir.Node, be
 	}{periodOf(when)})
 	o, kept := keepOrUpdate(o, t.node, "status", taskParts)
 	p.keptByPerson("task "+s.id, kept)
+	if t.node != nil && !slices.Contains(kept, "restriction") {
+		p.tellMoved(s, t.node, owner, when)
+	}
 	p.finishTask(t, o, a, mark)
 }
 

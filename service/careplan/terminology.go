@@ -151,6 +151,8 @@ type outcome struct {
 	// detected is the severity of the DetectedIssue to keep, flag the category of the Flag;
 	// "" for none.
 	detected, flag string
+	// told: those who have open Tasks of a plan are told when it is closed by this.
+	told bool
 }
 
 const outcomeSystem = fhir.Canonical + "/CodeSystem/outcome"
@@ -168,6 +170,8 @@ func (t *terminology) outcome(code string) outcome {
 			o.detected = p.Str("valueCode")
 		case "flag":
 			o.flag = p.Str("valueCode")
+		case "told":
+			o.told = p.Get("valueBoolean").Text == "true"
 		}
 	}
 	return o
@@ -181,5 +185,5 @@ var outcomes = []string{
 	"site-not-eligible", "site-ambiguous", "site-conflict", "side-not-recorded", "side-conflict",
 	"operations-conflict", "stage-order", "window-empty", "date-impossible", "fault", "protocol-failed", "assumed",
 	"patient-deceased", "anchor-gone", "planned-provisional", "provisional", "stages-on-one-day", "anchor-removed", "anchor-unknown", "anchor-already-out", "plan-replaced", "plan-elsewhere", "no-longer-prescribed", "undated", "follows-records",
-	"by-task", "by-activity", "task-conflict", "kept-by-person", "order-broken", "record-counts", "record-unclear",
+	"by-task", "by-activity", "task-conflict", "kept-by-person", "order-broken", "record-counts", "record-unclear", "task-moved",
 }

@@ -139,7 +139,7 @@ var activityKinds = map[string]bool{
 func (c *compiler) activity(d *fhir.Node) *activity {
 	a := &activity{
 		canonical: canonical(d), kind: d.Str("kind"), description: d.Str("description"),
-		code: d.Get("code"), product: d.Get("productCodeableConcept"),
+		code: d.Get("code"), product: d.Get("productCodeableConcept"), topic: d.Get("topic"),
 	}
 	if !activityKinds[a.kind] {
 		c.fail(d, "kind", "%q cannot be the kind of a care plan activity", a.kind)
