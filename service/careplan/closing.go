@@ -324,8 +324,10 @@ func (d *derivation) madeFrom(existing *fhir.Node) (found []*procedure, elsewher
 		}
 	}
 	for _, p := range found {
-		p.claimed = true
-		d.tellStatus(p)
+		if p.void() { // else it counts as what it says that it is now
+			p.claimed = true
+			d.tellStatus(p)
+		}
 	}
 	return found, elsewhere
 }

@@ -144,7 +144,7 @@ func (d *derivation) course(p *protocol, c *course, existing *fhir.Node, id stri
 		planned: planned, endedBy: c.endedBy, bound: map[*level]pathVariables{},
 	}
 	c.planRef = pl.ref()
-	if c.replaces != nil {
+	if c.replaces != nil && len(c.replaces.usable()) > 0 { // else its plan may be there or not
 		pl.replaces = c.replaces.planRef
 	}
 	if existing != nil {
