@@ -101,6 +101,7 @@ func startWorkers(svc *service.Service, db *store.Store) (end func()) {
 	workers.Go(func() { db.Housekeep(ctx) })
 	workers.Go(func() { svc.KeepIndexed(ctx) })
 	workers.Go(func() { svc.Rederive(ctx) })
+	workers.Go(func() { svc.KeepProgress(ctx) })
 	return func() {
 		cancel()
 		workers.Wait()

@@ -71,6 +71,8 @@ type Service struct {
 	staged    func(confirmed bool)
 	software  string
 	started   time.Time
+	// progressPause is the time between two looks of KeepProgress.
+	progressPause time.Duration
 	// capabilities gives the CapabilityStatement, which is the same as long as the service runs.
 	capabilities func() []byte
 	// ofCases are the search parameters that tie what derivations read to its patient.
@@ -110,7 +112,7 @@ type Written struct {
 func New(ctx context.Context, o Options) (*Service, error) {
 	s := &Service{
 		store: o.Store, baseURL: o.BaseURL, zone: o.Zone, log: o.Logger, now: o.Now, newID: o.NewID,
-		maxEntries: o.MaxBundleEntries, maxResource: o.MaxResource, stageFrom: stageFrom, software: o.Software,
+		maxEntries: o.MaxBundleEntries, maxResource: o.MaxResource, stageFrom: stageFrom, software: o.Software, progressPause: progressPause,
 	}
 	if s.store == nil || s.baseURL == "" || s.zone == nil {
 		return nil, errors.New("service: Store, BaseURL and Zone are required")

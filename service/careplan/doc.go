@@ -20,6 +20,12 @@
 //   - A window is an inclusive span of local dates, open where the rule gives no end.
 //   - Closing a plan keeps how each open part of it was (extension status-before) and why
 //     (a note); reopening it gives back what people had done.
+//   - A part is a member of an activity, a Task or a Goal whose digest is kept, so that a
+//     person's change is told from what the engine wrote.
+//   - An activity follows its Task, its Task follows it, and both follow the record: such a
+//     status is marked, and goes when its reason goes.
+//   - A mark says that an activity is due, overdue or missed. Only a Case with the day of
+//     the scheduler makes new ones.
 //   - An outcome is a code of CodeSystem/outcome with its text and severity; it becomes
 //     a Notice and, where the code system says so, a DetectedIssue.
 //

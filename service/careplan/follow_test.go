@@ -203,15 +203,15 @@ func TestEvidence(t *testing.T) {
 		records []string
 		want    string
 	}{
-		"all taken out at once": {[]string{strings.Replace(staplesOut("s", "2026-03-25", "completed", ""), `[{"system"`, `[{"system":"https://aftercare.example/fhir/CodeSystem/aftercare-activity","code":"staples-complete"},{"system"`, 1)}, "completed , completed "},
+		"all taken out at once": {[]string{strings.Replace(staplesOut("s", "2026-03-25", "completed", ""), `[{"system"`, `[{"system":"https://aftercare.example/fhir/CodeSystem/aftercare-activity","code":"staples-complete"},{"system"`, 1)}, "completed completed, completed completed"},
 		"before the operation":  {[]string{staplesOut("s", "2026-03-01", "completed", "")}, "not-started requested, not-started requested"},
 		"not done":              {[]string{staplesOut("s", "2026-03-25", "not-done", "")}, "not-started requested, not-started requested"},
 		"in a month":            {[]string{staplesOut("s", "2026-03", "completed", "")}, "not-started requested, not-started requested"},
 		"at the other leg":      {[]string{staplesOut("s", "2026-03-25", "completed", femurRight+",")}, "not-started requested, not-started requested"},
 		"at an unknown site, with another anchor": {[]string{staplesOut("s", "2026-03-25", "completed", ""), op("b", "single-stage", "2026-02-02", strings.Replace(femurLeft, "71341001", "12611008", 1))}, "not-started requested, not-started requested"},
-		"part of the operation, with another one": {[]string{staplesOut("s", "2026-03-25", "completed", `"partOf":[{"reference":"Procedure/a"}],`), op("b", "single-stage", "2026-02-02", strings.Replace(femurLeft, "71341001", "12611008", 1))}, "completed , not-started requested"},
-		"another anchor was operated on later":    {[]string{staplesOut("s", "2026-03-25", "completed", ""), op("b", "single-stage", "2026-04-02", strings.Replace(femurLeft, "71341001", "12611008", 1))}, "completed , not-started requested"},
-		"no staples were used":                    {[]string{op("n", "no-staples", "2026-03-02", `"partOf":[{"reference":"Procedure/a"}]`)}, "cancelled , cancelled "},
+		"part of the operation, with another one": {[]string{staplesOut("s", "2026-03-25", "completed", `"partOf":[{"reference":"Procedure/a"}],`), op("b", "single-stage", "2026-02-02", strings.Replace(femurLeft, "71341001", "12611008", 1))}, "completed completed, not-started requested"},
+		"another anchor was operated on later":    {[]string{staplesOut("s", "2026-03-25", "completed", ""), op("b", "single-stage", "2026-04-02", strings.Replace(femurLeft, "71341001", "12611008", 1))}, "completed completed, not-started requested"},
+		"no staples were used":                    {[]string{op("n", "no-staples", "2026-03-02", `"partOf":[{"reference":"Procedure/a"}]`)}, "cancelled cancelled, cancelled cancelled"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := caseOf(t, append(x.records, single)...)

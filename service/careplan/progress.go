@@ -118,6 +118,9 @@ func (e *Engine) markOf(a *fhir.Node) (m marked) {
 func (p *plan) mark(s *step, a *fhir.Node, was marked) (*fhir.Node, string) {
 	detail := a.Get("detail")
 	now := s.progress.next(was, detail.Str("status"), p.d.engine.scheduledWindow(detail), p.d.records.Today)
+	if p.schedules[s].provisional {
+		now.code = ""
+	}
 	if now.code != "" && s.progress.condition != nil {
 		truth, err := s.progress.condition.Truth(nil, p.variables(s.level))
 		if err != nil {

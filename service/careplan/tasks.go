@@ -44,8 +44,9 @@ func (p *plan) keepTask(a *fhir.Node) {
 
 // task writes the Task for a step that somebody else has to do, with the activity as it is
 // in the plan. An undated step has none yet, nor has a provisional one: nobody can be asked to
-// do something on no day.
-// Where the activity has been begun, its Task stays as it is.
+// do something on no day. Where the activity has been begun, its Task stays as it is. One that is
+// done already has a Task that says so: in another order of messages it would have been asked for
+// first.
 func (p *plan) task(s *step, a *fhir.Node, t *activityTask, owner *fhir.Node, begun bool, mark string) {
 	if begun {
 		if t.node != nil {
@@ -56,9 +57,6 @@ func (p *plan) task(s *step, a *fhir.Node, t *activityTask, owner *fhir.Node, be
 	when := p.d.engine.scheduledWindow(a.Get("detail"))
 	if !s.task || when == (window{}) || p.schedules[s].provisional || !p.asksForTask(s) {
 		return
-	}
-	if t.node == nil && finished[a.Str("detail", "status")] {
-		return // nothing is left to ask for
 	}
 	authored := p.d.records.At.Format(instantLayout)
 	if on := t.node.Str("authoredOn"); on != "" {
