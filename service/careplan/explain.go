@@ -332,7 +332,12 @@ func (p *plan) relationPart(r relation) object {
 
 var unitWords = map[string]string{"d": "days", "wk": "weeks", "mo": "months", "a": "years"}
 
-func (o *offset) words() string { return fmt.Sprintf("%d %s", o.n, unitWords[o.unit]) }
+func (o *offset) words() string {
+	if o.n == 1 {
+		return "1 " + strings.TrimSuffix(unitWords[o.unit], "s")
+	}
+	return fmt.Sprintf("%d %s", o.n, unitWords[o.unit])
+}
 
 // words are the relation in words, such as "3 weeks after wound".
 func (r relation) words() string {

@@ -207,6 +207,7 @@ func TestWordsOfRelations(t *testing.T) {
 		"3 weeks after op":                        {target: anchor, end: true, sign: 1, low: weeks, high: weeks},
 		"3 weeks before the start of walk":        {target: other, sign: -1, low: weeks, high: weeks},
 		"with the end of walk":                    {target: other, end: true, sign: 1, low: days, high: days},
+		"1 day after op":                          {target: anchor, end: true, sign: 1, low: &offset{1, "d"}, high: &offset{1, "d"}},
 		"at any time after the end of walk":       {target: other, end: true, sign: 1, open: true},
 		"at least 3 weeks after op":               {target: anchor, end: true, sign: 1, low: weeks},
 		"at most 3 weeks after op":                {target: anchor, end: true, sign: 1, high: weeks},
