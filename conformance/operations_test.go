@@ -40,6 +40,9 @@ var operationTries = map[string]func(s *server, t *testing.T, typ, id string) an
 	"explain": func(s *server, t *testing.T, typ, id string) answer {
 		return s.send(t, "GET /"+typ+"/"+id+"/$explain", "")
 	},
+	"extract": func(s *server, t *testing.T, typ, id string) answer {
+		return s.send(t, "POST /"+typ+"/$extract", answeredDiary)
+	},
 	"validate": func(s *server, t *testing.T, typ, id string) answer {
 		return s.send(t, "POST /"+typ+"/$validate", `{"resourceType":"`+typ+`"}`)
 	},
@@ -63,6 +66,10 @@ var operationTries = map[string]func(s *server, t *testing.T, typ, id string) an
 	"subset":            nil,
 	"versions":          nil,
 }
+
+// answeredDiary is a response to the pain diary.
+const answeredDiary = `{"resourceType":"QuestionnaireResponse","questionnaire":"https://aftercare.example/fhir/Questionnaire/pain-diary","status":"completed",
+ "subject":{"reference":"Patient/none"},"authored":"2026-07-02T08:30:00+01:00","item":[{"linkId":"pain","item":[{"linkId":"score","answer":[{"valueInteger":6}]}]}]}`
 
 // Each operation that a type lists answers, and each that it does not list is refused.
 func TestListedOperationsAreTrue(t *testing.T) {
@@ -117,6 +124,7 @@ func TestOperationsAreListed(t *testing.T) {
 		m := readStatement(t, s)
 		for typ, names := range map[string][]string{
 			"Patient": {"everything", "meta", "meta-add", "meta-delete"}, "Observation": {"lastn", "stats"}, "Composition": {"document"}, "CarePlan": {"explain"},
+			"QuestionnaireResponse": {"extract"},
 		} {
 			for _, name := range names {
 				if !slices.Contains(m.resources[typ].operations, name) {

@@ -25,6 +25,9 @@ type Operation struct {
 	// Limits tells what of the operation is not offered; "" where all is. It stands in the
 	// CapabilityStatement.
 	Limits string
+	// Resource is the name of its in-parameter that is a resource, "" where it has none. A POST
+	// may have that resource for its body (https://hl7.org/fhir/R4/operations.html#request).
+	Resource string
 	// Changes tells that it changes what is stored, so that it takes POST alone; the
 	// others take GET too.
 	Changes bool
@@ -63,6 +66,11 @@ var operations = []Operation{
 		Name: "explain", Definition: fhir.Canonical + "/OperationDefinition/CarePlan-explain",
 		Types: []string{"CarePlan"}, OnInstance: true, OnVersion: true, read: (*Service).explain,
 		Limits: "It explains the records and definitions of now, also for an earlier version of a plan.",
+	},
+	{
+		Name: "extract", Definition: "http://hl7.org/fhir/uv/sdc/OperationDefinition/QuestionnaireResponse-extract",
+		Types: []string{"QuestionnaireResponse"}, OnType: true, OnInstance: true, Resource: responseParameter, read: (*Service).extract,
+		Limits: "By observation, as the Questionnaire says; the Questionnaire must be stored here. The answer is the Bundle alone, of type transaction.",
 	},
 	{
 		Name: "document", Definition: "http://hl7.org/fhir/OperationDefinition/Composition-document",
@@ -150,7 +158,7 @@ func (s *Service) prepare(p Principal, q OperationRequest) (c prepared, err erro
 		return c, err
 	}
 	in := &invocation{OperationRequest: q, principal: p}
-	if in.arguments, err = s.arguments(q.Pairs, q.Body); err != nil {
+	if in.arguments, err = s.arguments(q.Pairs, q.Body, o.Resource); err != nil {
 		return c, err
 	}
 	if o.Changes {

@@ -18,19 +18,23 @@ type argument struct {
 	name string
 	// text is the value of a primitive: as the URL or the JSON string has it.
 	text string
-	// node is the value of a data type that is not primitive, such as a Coding; nil for a
-	// primitive. typ is its name.
+	// node is the value of a data type that is not primitive, such as a Coding, or a resource; nil
+	// for a primitive. typ is the name of the data type, or resourceType.
 	node *fhir.Node
 	typ  string
 	// place is "http.name", or "Parameters.parameter[2]".
 	place string
 }
 
+// resourceType stands for the types of all resources.
+const resourceType = "Resource"
+
 type arguments []argument
 
 // arguments reads the parameters of the URL, then those of the body. What the HTTP side
-// acts on, _format and _pretty, is left out.
-func (s *Service) arguments(pairs []search.Pair, body []byte) (arguments, error) {
+// acts on, _format and _pretty, is left out. resource is the parameter that a body which is no
+// Parameters resource stands for, "" for none.
+func (s *Service) arguments(pairs []search.Pair, body []byte, resource string) (arguments, error) {
 	var out arguments
 	for i, p := range pairs {
 		if p.Name != "_format" && p.Name != "_pretty" {
@@ -44,14 +48,18 @@ func (s *Service) arguments(pairs []search.Pair, body []byte) (arguments, error)
 	if err != nil {
 		return nil, err
 	}
-	if n.Kind != fhir.Object || n.Str("resourceType") != "Parameters" {
+	alone := n.Kind == fhir.Object && resource != "" && n.Str("resourceType") != "Parameters"
+	if !alone && (n.Kind != fhir.Object || n.Str("resourceType") != "Parameters") {
 		return nil, fhir.Errorf(fhir.BadRequest, "structure", "", "An operation takes its parameters in the URL or in a Parameters resource.")
 	}
 	if issues := s.validator.Resource(n, ""); len(issues) > 0 {
 		return nil, &fhir.Error{Kind: fhir.BadRequest, Issues: issues}
 	}
+	if alone {
+		return append(out, argument{name: resource, node: n, typ: resourceType, place: n.Str("resourceType")}), nil
+	}
 	for i, item := range n.Each("parameter") {
-		a, err := readArgument(item, fmt.Sprintf("Parameters.parameter[%d]", i))
+		a, err := readArgument(item, fmt.Sprintf("Parameters.parameter[%d]", i), resource)
 		if err != nil {
 			return nil, err
 		}
@@ -60,7 +68,7 @@ func (s *Service) arguments(pairs []search.Pair, body []byte) (arguments, error)
 	return out, nil
 }
 
-func readArgument(item *fhir.Node, place string) (argument, error) {
+func readArgument(item *fhir.Node, place, resource string) (argument, error) {
 	a := argument{name: item.Str("name"), place: place}
 	for _, m := range item.Members {
 		typ, isValue := strings.CutPrefix(m.Name, "value")
@@ -71,8 +79,11 @@ func readArgument(item *fhir.Node, place string) (argument, error) {
 		case isValue:
 			a.text = m.Value.Text
 			return a, nil
+		case m.Name == "resource" && resource != "" && a.name == resource:
+			a.node, a.typ, a.place = m.Value, resourceType, place+".resource"
+			return a, nil
 		case m.Name == "resource" || m.Name == "part":
-			return a, fhir.Errorf(fhir.BadRequest, "not-supported", place+"."+m.Name, "No operation of this server takes a resource or parts as a parameter.")
+			return a, fhir.Errorf(fhir.BadRequest, "not-supported", place+"."+m.Name, "This operation takes no resource or parts as this parameter.")
 		}
 	}
 	return a, fhir.Errorf(fhir.BadRequest, "required", place, "The parameter has no value.")
