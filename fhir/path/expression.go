@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/gofhir/fhirpath"
+	"github.com/gofhir/fhirpath/eval"
 	"github.com/gofhir/fhirpath/types"
 
 	"aftercare/fhir"
@@ -38,7 +39,9 @@ func (e *Expression) String() string { return e.text }
 // from them, so one Variables belongs to one goroutine.
 type Variables struct {
 	values map[string]types.Collection
-	err    error
+	// empty is the context of an evaluation on nothing.
+	empty *eval.Context
+	err   error
 }
 
 // Bind makes Variables. A name with no nodes is bound to the empty collection, which is
@@ -57,10 +60,25 @@ func Bind(nodes map[string][]*fhir.Node) Variables {
 		}
 		v.values[name] = c
 	}
+	v.empty = v.context([]byte("{}"))
 	return v
 }
 
-var nothing = []byte("{}")
+// The largest depth and number of values in an evaluation, as the library has them by itself.
+const (
+	maxDepth  = 100
+	maxValues = 10_000
+)
+
+func (v Variables) context(focus []byte) *eval.Context {
+	ctx := eval.NewContext(focus)
+	for name, value := range v.values {
+		ctx.SetVariable(name, value)
+	}
+	ctx.SetLimit("maxDepth", maxDepth)
+	ctx.SetLimit("maxCollectionSize", maxValues)
+	return ctx
+}
 
 func (e *Expression) evaluate(focus *fhir.Node, vars Variables) (c types.Collection, err error) {
 	defer func() {
@@ -71,16 +89,11 @@ func (e *Expression) evaluate(focus *fhir.Node, vars Variables) (c types.Collect
 	if vars.err != nil {
 		return nil, fmt.Errorf("%w: %w", because("a record cannot be read"), vars.err)
 	}
-	raw := nothing
+	ctx := vars.empty
 	if focus != nil {
-		raw = focus.Raw
+		ctx = vars.context(focus.Raw)
 	}
-	options := make([]fhirpath.EvalOption, 0, len(vars.values)+1)
-	options = append(options, fhirpath.WithTimeout(0))
-	for name, value := range vars.values {
-		options = append(options, fhirpath.WithVariable(name, value))
-	}
-	c, err = e.compiled.EvaluateWithOptions(raw, options...)
+	c, err = e.compiled.EvaluateWithContext(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", e.text, err)
 	}

@@ -127,12 +127,30 @@ func factNodes(operations []*procedure) []*fhir.Node {
 	return nodes
 }
 
+// answer is what the conditions of a level come to.
+type answer struct {
+	truth path.Truth
+	said  []assumption
+}
+
 // applies answers whether a level's conditions hold. Unknown comes with what the included
 // activity should say about it.
 func (p *plan) applies(l *level) (path.Truth, []assumption) {
 	if l == nil {
 		return path.True, nil
 	}
+	a, known := p.answers[l]
+	if !known {
+		a.truth, a.said = p.decide(l)
+		if p.answers == nil {
+			p.answers = map[*level]answer{}
+		}
+		p.answers[l] = a
+	}
+	return a.truth, slices.Clip(a.said)
+}
+
+func (p *plan) decide(l *level) (path.Truth, []assumption) {
 	truth, said := p.applies(l.parent)
 	if truth == path.False {
 		return truth, nil

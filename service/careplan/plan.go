@@ -33,6 +33,7 @@ type plan struct {
 	existing   *fhir.Node
 	schedules  map[*step]schedule
 	bound      map[*level]pathVariables
+	answers    map[*level]answer
 	// failed says why the protocol cannot be applied, nil while it can.
 	failed *failure
 	// begun are the activities that would move, were they not begun.
