@@ -36,6 +36,10 @@ var momentPattern = regexp.MustCompile(
 // lenient about a missing zone and missing seconds, which search values may lack; use
 // the validate package for the rules of a resource's own elements.
 func ParseMoment(s string, zone *time.Location) (Moment, error) {
+	if year, month, day, ok := plainDate(s); ok { // the most frequent form, without the pattern
+		low := time.Date(year, month, day, 0, 0, 0, 0, zone)
+		return Moment{low, time.Date(year, month, day+1, 0, 0, 0, 0, zone), DayPrecision}, nil
+	}
 	m := momentPattern.FindStringSubmatch(s)
 	if m == nil {
 		return Moment{}, fmt.Errorf("not a FHIR date or dateTime")
@@ -82,6 +86,25 @@ func ParseMoment(s string, zone *time.Location) (Moment, error) {
 		unit /= 10
 	}
 	return Moment{low, low.Add(unit), FractionPrecision}, nil
+}
+
+// plainDate reads a date that exists, such as 2026-02-28.
+func plainDate(s string) (year int, month time.Month, day int, ok bool) {
+	if len(s) != len(time.DateOnly) || s[4] != '-' || s[7] != '-' {
+		return 0, 0, 0, false
+	}
+	var numbers [3]int
+	for i, field := range [3]string{s[:4], s[5:7], s[8:]} {
+		for _, c := range []byte(field) {
+			if c < '0' || c > '9' {
+				return 0, 0, 0, false
+			}
+			numbers[i] = numbers[i]*10 + int(c-'0')
+		}
+	}
+	year, month, day = numbers[0], time.Month(numbers[1]), numbers[2]
+	ok = year > 0 && month >= 1 && month <= 12 && day >= 1 && day <= daysIn(year, month)
+	return year, month, day, ok
 }
 
 func parseZone(s string) (*time.Location, error) {

@@ -287,7 +287,7 @@ func (p *plan) performers(s *step) (who performers) {
 			return who
 		}
 		if s.performer.whenEmpty != "" {
-			return performers{[]raw{{&fhir.Node{Raw: encode(reference{Display: s.performer.whenEmpty})}}}, nil, s.performer.outcome}
+			return performers{[]raw{{asNode(reference{Display: s.performer.whenEmpty})}}, nil, s.performer.outcome}
 		}
 	}
 	for _, one := range s.activity.participants {

@@ -25,7 +25,7 @@ func (p *plan) goals() []raw {
 			continue
 		}
 		p.goal(g, id)
-		list = append(list, raw{&fhir.Node{Raw: encode(reference{Reference: "Goal/" + id})}})
+		list = append(list, raw{asNode(reference{Reference: "Goal/" + id})})
 	}
 	for _, n := range p.existing.Each("goal") {
 		ref := fhir.ParseReference(n.Str("reference"), "")

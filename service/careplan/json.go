@@ -25,10 +25,30 @@ func (o *object) set(name string, v any) {
 // asNode is the JSON of v. What the type of v tells of its form is noted; parsed fills in the
 // remainder.
 func asNode(v any) *fhir.Node {
-	n := &fhir.Node{Raw: encode(v)}
 	switch v := v.(type) {
 	case raw:
 		return v.Node
+	case coding:
+		return texts("system", v.System, "code", v.Code, "display", v.Display)
+	case reference:
+		return texts("reference", v.Reference, "display", v.Display)
+	case identifier:
+		return texts("system", v.System, "value", v.Value)
+	case period:
+		return texts("start", v.Start, "end", v.End)
+	case []coding:
+		return arrayOf(v)
+	case []reference:
+		return arrayOf(v)
+	case []identifier:
+		return arrayOf(v)
+	case []string:
+		return arrayOf(v)
+	case []any:
+		return arrayOf(v)
+	}
+	n := &fhir.Node{Raw: encode(v)}
+	switch v := v.(type) {
 	case string:
 		n.Kind, n.Text = fhir.String, v
 	case object:
@@ -39,6 +59,52 @@ func asNode(v any) *fhir.Node {
 			n.Items[i] = item.Node
 		}
 	}
+	return n
+}
+
+// arrayOf is a JSON array.
+func arrayOf[T any](values []T) *fhir.Node {
+	n := &fhir.Node{Kind: fhir.Array, Items: make([]*fhir.Node, len(values))}
+	size := 2
+	for i, v := range values {
+		n.Items[i] = asNode(v)
+		size += len(n.Items[i].Raw) + 1
+	}
+	n.Raw = append(make([]byte, 0, size), '[')
+	for i, item := range n.Items {
+		if i > 0 {
+			n.Raw = append(n.Raw, ',')
+		}
+		n.Raw = append(n.Raw, item.Raw...)
+	}
+	n.Raw = append(n.Raw, ']')
+	return n
+}
+
+// texts is a JSON object of strings, given as names and values; what is empty is left out.
+func texts(pairs ...string) *fhir.Node {
+	size := 2
+	for _, s := range pairs {
+		size += len(s) + 4
+	}
+	n := &fhir.Node{Kind: fhir.Object, Members: make([]fhir.Member, 0, len(pairs)/2)}
+	values := make([]fhir.Node, len(pairs)/2)
+	raw := append(make([]byte, 0, size), '{')
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] == "" {
+			continue
+		}
+		if len(n.Members) > 0 {
+			raw = append(raw, ',')
+		}
+		raw = append(appendJSON(raw, pairs[i]), ':')
+		from := len(raw)
+		raw = appendJSON(raw, pairs[i+1])
+		value := &values[i/2]
+		*value = fhir.Node{Kind: fhir.String, Text: pairs[i+1], Raw: raw[from:len(raw):len(raw)]}
+		n.Members = append(n.Members, fhir.Member{Name: pairs[i], Value: value})
+	}
+	n.Raw = append(raw, '}')
 	return n
 }
 
@@ -181,14 +247,18 @@ func appendJSON(b []byte, v any) []byte {
 	case raw:
 		return append(b, v.Raw...)
 	case []raw:
-		return appendList(b, v)
+		size := 2
+		for _, item := range v {
+			size += len(item.Raw) + 1
+		}
+		return appendList(slices.Grow(b, size), v)
 	case []object:
 		return appendList(b, v)
 	case []any:
 		return appendList(b, v)
 	case string:
 		if plainASCII(v) {
-			return append(append(append(b, '"'), v...), '"')
+			return append(append(append(slices.Grow(b, len(v)+2), '"'), v...), '"')
 		}
 	}
 	return appendPlain(b, v)

@@ -190,7 +190,7 @@ func (p *plan) basis() []Source {
 func (p *plan) replaced() []raw {
 	var list []raw
 	if p.replaces != "" {
-		list = append(list, raw{&fhir.Node{Raw: encode(reference{Reference: p.replaces})}})
+		list = append(list, raw{asNode(reference{Reference: p.replaces})})
 	}
 	for _, n := range p.existing.Each("replaces") {
 		ref := fhir.ParseReference(n.Str("reference"), "")
@@ -212,7 +212,7 @@ func (p *plan) identifiers() []raw {
 
 // ownFirst lists our value and then the existing ones that are not ours.
 func ownFirst(own any, existing []*fhir.Node, ours func(*fhir.Node) bool) []raw {
-	list := []raw{{&fhir.Node{Raw: encode(own)}}}
+	list := []raw{{asNode(own)}}
 	for _, n := range existing {
 		if !ours(n) {
 			list = append(list, raw{n})
@@ -323,7 +323,7 @@ func (p *plan) supportingInfo() []raw {
 	for _, s := range p.basis() {
 		if supporting[s.Type] {
 			seen[s.ref()] = true
-			list = append(list, raw{&fhir.Node{Raw: encode(reference{Reference: s.ref()})}})
+			list = append(list, raw{asNode(reference{Reference: s.ref()})})
 		}
 	}
 	for _, n := range p.existing.Each("supportingInfo") {
