@@ -59,6 +59,7 @@ func contract(t *testing.T, fresh func(t testing.TB) (open func() *Store)) {
 		"history of one, of a type, of all":         historyScopes,
 		"history since a time":                      historySince,
 		"history of what was current":               historyAt,
+		"the newest after a position":               newestAfter,
 		"all is there after reopening":              reopen,
 		"ping":                                      ping,
 	} {

@@ -10,10 +10,14 @@ import (
 // of commits, at most n of them, in that order, with the position of the last. Deleted ones are left
 // out. Without any, the position is the one that was given.
 func (r *Reader) Newest(ctx context.Context, typ string, since int64, n int) (found []*fhir.Resource, until int64, err error) {
+	symbol, known, err := r.symbol(ctx, typ)
+	if err != nil || !known {
+		return nil, since, err
+	}
 	until = since
-	err = r.rows(ctx, `SELECT v.seq, v.version, v.updated, v.body, r.id FROM symbol t CROSS JOIN version v CROSS JOIN resource r
-		WHERE t.text = $1 AND v.type = t.id AND v.seq > $2 AND v.seq`+beforeHorizon+` AND r.rid = v.rid AND r.seq = v.seq AND v.body IS NOT NULL
-		ORDER BY v.seq LIMIT $3 + 0`, []any{typ, since, n}, func(scan func(...any) error) error {
+	err = r.rows(ctx, `SELECT v.seq, v.version, v.updated, v.body, r.id FROM version v CROSS JOIN resource r
+		WHERE v.type = $1 AND v.seq > $2 AND v.seq`+beforeHorizon+` AND r.rid = v.rid AND r.seq = v.seq AND v.body IS NOT NULL
+		ORDER BY v.seq LIMIT $3 + 0`, []any{symbol, since, n}, func(scan func(...any) error) error {
 		res := &fhir.Resource{Type: typ}
 		var updated int64
 		var id []byte
