@@ -40,6 +40,9 @@ var operationTries = map[string]func(s *server, t *testing.T, typ, id string) an
 	"explain": func(s *server, t *testing.T, typ, id string) answer {
 		return s.send(t, "GET /"+typ+"/"+id+"/$explain", "")
 	},
+	"pain-course": func(s *server, t *testing.T, typ, id string) answer {
+		return s.send(t, "GET /"+typ+"/"+id+"/$pain-course", "")
+	},
 	"extract": func(s *server, t *testing.T, typ, id string) answer {
 		return s.send(t, "POST /"+typ+"/$extract", answeredDiary)
 	},
@@ -123,7 +126,7 @@ func TestOperationsAreListed(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		m := readStatement(t, s)
 		for typ, names := range map[string][]string{
-			"Patient": {"everything", "meta", "meta-add", "meta-delete"}, "Observation": {"lastn", "stats"}, "Composition": {"document"}, "CarePlan": {"explain"},
+			"Patient": {"everything", "pain-course", "meta", "meta-add", "meta-delete"}, "Observation": {"lastn", "stats"}, "Composition": {"document"}, "CarePlan": {"explain"},
 			"QuestionnaireResponse": {"extract"},
 		} {
 			for _, name := range names {

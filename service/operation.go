@@ -54,6 +54,11 @@ var operations = []Operation{
 		Types: []string{"Patient"}, OnInstance: true, read: (*Service).everything,
 	},
 	{
+		Name: "pain-course", Definition: fhir.Canonical + "/OperationDefinition/Patient-pain-course",
+		Types: []string{"Patient"}, OnInstance: true, read: (*Service).painCourse,
+		Limits: "Of at most 1000 reports of pain.",
+	},
+	{
 		Name: "lastn", Definition: "http://hl7.org/fhir/OperationDefinition/Observation-lastn",
 		Types: []string{"Observation"}, OnType: true, read: (*Service).lastN,
 	},

@@ -241,7 +241,7 @@ func TestCapabilityStatementListsOperations(t *testing.T) {
 		}
 	}
 	for typ, want := range map[string][]string{
-		"Patient":     {"everything", "meta", "meta-add", "meta-delete"},
+		"Patient":     {"everything", "pain-course", "meta", "meta-add", "meta-delete"},
 		"Observation": {"lastn", "stats", "meta", "meta-add", "meta-delete"},
 		"Composition": {"document", "meta", "meta-add", "meta-delete"},
 		"Goal":        {"meta", "meta-add", "meta-delete"},

@@ -12,6 +12,7 @@ import (
 	"aftercare/fhir/search"
 	"aftercare/fhir/validate"
 	"aftercare/service/careplan"
+	"aftercare/service/course"
 	"aftercare/service/store"
 
 	"github.com/google/uuid"
@@ -54,6 +55,7 @@ type Service struct {
 	validator   *validate.Validator
 	scales      *validate.Scales
 	profiles    *validate.Profiles
+	pain        *course.Rules
 	protocols   *careplan.Engine
 	baseURL     string
 	zone        *time.Location
@@ -151,6 +153,9 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	}
 	if s.profiles, err = validate.NewProfiles(o.Definitions); err != nil {
 		return nil, fmt.Errorf("profiles: %w", err)
+	}
+	if s.pain, err = course.Read(o.Definitions, o.Zone); err != nil {
+		return nil, fmt.Errorf("course of pain: %w", err)
 	}
 	if s.protocols, err = careplan.Compile(o.Definitions, o.Zone, o.PoliciesOff...); err != nil {
 		return nil, fmt.Errorf("protocols: %w", err)

@@ -119,10 +119,10 @@ func decimal(n *fhir.Node) (*apd.Decimal, bool) {
 //
 // The value must be of a permitted type. A Quantity or integer must lie in an absolute
 // interval, ends included, and have no more decimals than the definition's precision:
-// with 0, the numbers 6, 6.0 and 6e0 are all right. A Quantity must not have a
-// comparator, nor a coded unit other than that of the definition; UCUM annotations in
-// braces do not tell units apart (https://ucum.org/ucum#section-Curly-Braces). All issues
-// have severity error and code value, or required for a Quantity without a value.
+// with 0, the numbers 6, 6.0 and 6e0 are all right. Where there is either, a Quantity needs a
+// value and must not have a comparator. It must never have a coded unit other than that of the
+// definition; UCUM annotations in braces do not tell units apart
+// (https://ucum.org/ucum#section-Curly-Braces). All issues have severity error and code value, or required for a Quantity without a value.
 func (s *Scales) Check(n *fhir.Node, at string) []fhir.Issue {
 	if n.Str("resourceType") != "Observation" {
 		return nil
@@ -171,9 +171,12 @@ func (c *scale) check(m fhir.Member, at string) []fhir.Issue {
 	return nil
 }
 
+// bounded reports whether the scale says which numbers are on it.
+func (c *scale) bounded() bool { return len(c.intervals) > 0 || c.decimals >= 0 }
+
 func (c *scale) checkQuantity(q *fhir.Node, at string) []fhir.Issue {
 	var issues []fhir.Issue
-	if q.Get("comparator") != nil {
+	if q.Get("comparator") != nil && c.bounded() {
 		issues = append(issues, scaleIssue("value", at+".comparator", "A point on the scale is expected, so there must be no comparator."))
 	}
 	if q.Str("code") != "" && len(c.units) > 0 {
@@ -189,7 +192,7 @@ func (c *scale) checkQuantity(q *fhir.Node, at string) []fhir.Issue {
 	switch value := q.Get("value"); {
 	case value != nil:
 		issues = append(issues, c.checkNumber(value, at+".value")...)
-	case q.Get("_value") == nil:
+	case q.Get("_value") == nil && c.bounded():
 		issues = append(issues, scaleIssue("required", at+".value", "A quantity on a scale needs a value; without one, give dataAbsentReason instead."))
 	}
 	return issues
