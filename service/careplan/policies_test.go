@@ -99,7 +99,8 @@ func TestWithoutPoliciesTheSourceAloneIsLeft(t *testing.T) {
 func TestEachPolicyCanBeSwitchedOff(t *testing.T) {
 	c := caseOf(t, op("a", "single-stage", "2026-03-02", ""), op("t", "tmr", "2026-03-02", `"partOf":[{"reference":"Procedure/a"}]`),
 		`{"resourceType":"Procedure","id":"pump","status":"completed","code":{"coding":[{"system":"http://snomed.info/sct","code":"241716000"}]},"partOf":[{"reference":"Procedure/a"}]}`,
-		device("y", "bone-anchor", "active"), op("b", "single-stage", "2026-03-02", femurRight),
+		device("y", "bone-anchor", "active"), op("b", "single-stage", "2026-03-02", femurRight+`,"encounter":{"reference":"Encounter/e"}`),
+		`{"resourceType":"Encounter","id":"e","status":"finished","class":{"code":"AMB"},"period":{"start":"2026-03-02","end":"2026-03-02"}}`,
 		op("r", "revision", "2027-01-11", strings.Replace(with("implanted y"), "7771000", "24028007", 1)))
 	plan := func(e *Engine) string {
 		var all strings.Builder
