@@ -65,6 +65,8 @@ func TestLibrariesStayInTheirPackage(t *testing.T) {
 			"SQL outside of the store would bypass versions, transactions and the choice of engine"},
 		{[]string{"github.com/gofhir/fhirpath"}, []string{"aftercare/fhir/path"}, false,
 			"the library has known faults, which fhir/path alone works around"},
+		{[]string{"gonum.org/v1/plot"}, []string{"aftercare/service/course/chart"}, false,
+			"what is drawn can be read without knowing how"},
 		{[]string{"github.com/spf13/cobra"}, []string{"aftercare"}, false,
 			"the command line belongs to the program"},
 		{[]string{"go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/exporters", "github.com/prometheus/client_golang"}, []string{"aftercare"}, false,

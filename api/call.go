@@ -26,6 +26,10 @@ type call struct {
 	when service.Preconditions
 	// pretty asks for an indented reply.
 	pretty bool
+	// others are the media types that may be answered in besides FHIR JSON; format is the one
+	// that is asked for, "" for FHIR JSON.
+	others []string
+	format string
 	// memory is what the call holds of what all may hold.
 	memory *memory.Claim
 }
@@ -43,8 +47,13 @@ const anyParameter = "*"
 // knows; any other is refused, since a parameter that is silently ignored may be one
 // that the caller relies on (DELETE ...?_cascade=).
 func (a *api) handle(do func(*call) error, takes ...string) gin.HandlerFunc {
+	return a.handleAs(nil, do, takes...)
+}
+
+// handleAs is handle for what may be answered in other media types too.
+func (a *api) handleAs(others []string, do func(*call) error, takes ...string) gin.HandlerFunc {
 	return func(g *gin.Context) {
-		c := &call{Context: g, typ: g.Param("type"), id: g.Param("id"), prefer: preferences(g.Request.Header), memory: a.memory.Claim()}
+		c := &call{Context: g, others: others, typ: g.Param("type"), id: g.Param("id"), prefer: preferences(g.Request.Header), memory: a.memory.Claim()}
 		defer c.memory.Release()
 		err := a.open(c, takes)
 		if err == nil {
@@ -85,7 +94,8 @@ func (a *api) open(c *call, takes []string) error {
 	if c.pretty, err = isPretty(c.parameters); err != nil {
 		return err
 	}
-	return acceptable(c.Request.Header, c.parameters)
+	c.format, err = negotiate(c.Request.Header, c.parameters, c.others)
+	return err
 }
 
 // isSearchForm tells POST /:type/_search and the like, which read, from the POSTs that write.

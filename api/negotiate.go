@@ -10,8 +10,8 @@ import (
 	"aftercare/fhir/search"
 )
 
-// The media types (https://hl7.org/fhir/R4/http.html#mime-type). Answers always have
-// contentType; fhir.IsJSON tells what is taken on the way in.
+// The media types (https://hl7.org/fhir/R4/http.html#mime-type). Answers have contentType,
+// but for operations that are asked for a picture; fhir.IsJSON tells what is taken on the way in.
 const (
 	fhirJSON    = "application/fhir+json"
 	contentType = fhirJSON + "; charset=utf-8"
@@ -23,31 +23,58 @@ func isForm(mediaType string) bool { return mediaType == formType }
 var errNotAcceptable = fhir.Errorf(fhir.NotAcceptable, "not-supported", "",
 	"This server answers in %s (FHIR version 4.0) only; send Accept: %[1]s, or _format=json.", fhirJSON)
 
-// acceptable refuses a request that cannot take FHIR JSON. _format, where given,
-// overrides Accept (https://hl7.org/fhir/R4/http.html#parameters).
-func acceptable(h http.Header, pairs []search.Pair) error {
-	overridden := false
+// negotiate finds the media type of the answer: "" for FHIR JSON, or one of others, which the
+// operation that is asked can answer in too. _format, where given, overrides Accept
+// (https://hl7.org/fhir/R4/http.html#parameters). What neither allows is refused.
+func negotiate(h http.Header, pairs []search.Pair, others []string) (string, error) {
+	refused := errNotAcceptable
+	if len(others) > 0 {
+		refused = fhir.Errorf(fhir.NotAcceptable, "not-supported", "", "This operation answers in %s or %s; send one of them as Accept or _format.", fhirJSON, strings.Join(others, ", "))
+	}
+	chosen, overridden := "", false
 	for _, p := range pairs {
 		if p.Name != "_format" || p.Value == "" {
 			continue
 		}
-		if !fhir.IsJSONFormat(p.Value) {
-			return errNotAcceptable
+		if chosen = ofFormat(p.Value, others); chosen == "" && !fhir.IsJSONFormat(p.Value) {
+			return "", refused
 		}
 		overridden = true
 	}
-	if !overridden && !accepts(h.Values("Accept")) {
-		return errNotAcceptable
+	if overridden {
+		return chosen, nil
 	}
-	return nil
+	fits, some := ranges(h.Values("Accept"))
+	best := jsonWeight(fits, some)
+	for _, typ := range others {
+		if weight := weightOf(fits, typ); weight > best {
+			chosen, best = typ, weight
+		}
+	}
+	if best <= 0 {
+		return "", refused
+	}
+	return chosen, nil
 }
 
-// accepts reports whether Accept headers allow FHIR JSON. As RFC 9110 section 12.5.1
-// says, the most specific range that fits decides. The general JSON types, which do not
-// quite name what is sent, count where they are named in full.
-func accepts(headers []string) bool {
-	fits := map[string]float64{} // range to its weight
-	some := false
+// ofFormat is the media type that a value of _format names, whole or by what it is called, such
+// as svg; "" for none of the given ones.
+func ofFormat(value string, types []string) string {
+	for _, typ := range types {
+		_, name, _ := strings.Cut(typ, "/")
+		name, _, _ = strings.Cut(name, "+")
+		// An unescaped plus sign arrives as a space.
+		if strings.EqualFold(value, typ) || strings.EqualFold(value, strings.Replace(typ, "+", " ", 1)) || strings.EqualFold(value, name) {
+			return typ
+		}
+	}
+	return ""
+}
+
+// ranges are the media ranges of Accept headers with their weights, and whether there are any. Those
+// that ask for another version of FHIR, or cannot be read, are left out.
+func ranges(headers []string) (fits map[string]float64, some bool) {
+	fits = map[string]float64{}
 	for _, header := range headers {
 		for item := range strings.SplitSeq(header, ",") {
 			if strings.TrimSpace(item) == "" {
@@ -70,15 +97,31 @@ func accepts(headers []string) bool {
 			fits[mediaType] = max(fits[mediaType], weight)
 		}
 	}
-	if !some || fits["application/json"] > 0 || fits["text/json"] > 0 {
-		return true
+	return fits, some
+}
+
+// jsonWeight is how much FHIR JSON is wanted. The general JSON types, which do not quite name what
+// is sent, count where they are named in full.
+func jsonWeight(fits map[string]float64, some bool) float64 {
+	if !some {
+		return 1
 	}
-	for _, r := range []string{fhirJSON, "application/*", "*/*"} {
+	if general := max(fits["application/json"], fits["text/json"]); general > 0 {
+		return max(general, fits[fhirJSON])
+	}
+	return weightOf(fits, fhirJSON)
+}
+
+// weightOf is the weight of a media type: as RFC 9110 section 12.5.1 says, the most specific range
+// that fits decides.
+func weightOf(fits map[string]float64, mediaType string) float64 {
+	general, _, _ := strings.Cut(mediaType, "/")
+	for _, r := range []string{mediaType, general + "/*", "*/*"} {
 		if weight, given := fits[r]; given {
-			return weight > 0
+			return weight
 		}
 	}
-	return false
+	return 0
 }
 
 // checkBody refuses a body that is not declared to be uncompressed UTF-8 of a media type

@@ -52,6 +52,64 @@ func TestAccept(t *testing.T) {
 	}
 }
 
+// acceptable is negotiate for what answers in FHIR JSON alone.
+func acceptable(h http.Header, pairs []search.Pair) error {
+	_, err := negotiate(h, pairs, nil)
+	return err
+}
+
+// An operation that draws too answers in what is wanted most, and in FHIR JSON where both are
+// wanted as much.
+func TestPicturesAreNegotiated(t *testing.T) {
+	pictures := []string{"image/svg+xml", "image/png"}
+	const refused = "refused"
+	for _, c := range []struct{ accept, format, want string }{
+		{"", "", ""},
+		{"*/*", "", ""},
+		{"application/fhir+json", "", ""},
+		{"image/svg+xml", "", "image/svg+xml"},
+		{"image/png", "", "image/png"},
+		{"IMAGE/PNG", "", "image/png"},
+		{"image/*", "", "image/svg+xml"},
+		{"image/png, image/svg+xml;q=0.5", "", "image/png"},
+		{"image/png;q=0.3, application/json;q=0.4", "", ""},
+		{"image/svg+xml, application/fhir+json", "", ""},
+		{"image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8", "", "image/svg+xml"},
+		{"image/svg+xml;q=0, image/*", "", "image/png"},
+		{"image/gif", "", refused},
+		{"image/png;q=0", "", refused},
+		{"text/html", "", refused},
+		{"text/html", "svg", "image/svg+xml"},
+		{"image/png", "json", ""},
+		{"", "png", "image/png"},
+		{"", "image/png", "image/png"},
+		{"", "image/svg+xml", "image/svg+xml"},
+		{"", "image/svg xml", "image/svg+xml"},
+		{"image/png", "xml", refused},
+		{"image/png", "gif", refused},
+	} {
+		h, pairs := http.Header{}, []search.Pair(nil)
+		if c.accept != "" {
+			h.Set("Accept", c.accept)
+		}
+		if c.format != "" {
+			pairs = []search.Pair{{Name: "_format", Value: c.format}}
+		}
+		got, err := negotiate(h, pairs, pictures)
+		if err != nil {
+			got = refused
+		}
+		if got != c.want {
+			t.Errorf("Accept: %s, _format=%s: %q, want %q", c.accept, c.format, got, c.want)
+		}
+		if got == c.want && strings.HasPrefix(got, "image/") && !strings.Contains(c.accept, "*") {
+			if _, err := negotiate(h, pairs, nil); err == nil {
+				t.Errorf("Accept: %s, _format=%s: given where nothing is drawn", c.accept, c.format)
+			}
+		}
+	}
+}
+
 func TestAcceptOverSeveralHeaders(t *testing.T) {
 	h := http.Header{"Accept": {"application/xml", "application/json"}}
 	if acceptable(h, nil) != nil {

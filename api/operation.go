@@ -15,7 +15,7 @@ import (
 // shows too.
 func (a *api) operationRoutes(base *gin.RouterGroup) {
 	for _, o := range service.Operations() {
-		h := a.handle(a.operation(o.Name), anyParameter)
+		h := a.handleAs(o.Formats, a.operation(o.Name), anyParameter)
 		for path, offered := range map[string]bool{
 			"/$":                             o.OnSystem,
 			"/:type/$":                       o.OnType,
@@ -40,7 +40,7 @@ func (a *api) operation(name string) func(*call) error {
 	return func(c *call) error {
 		q := service.OperationRequest{
 			Name: name, Type: c.typ, ID: c.id, Version: c.Param("version"), Pairs: c.parameters,
-			Lenient: c.prefer.lenient,
+			Lenient: c.prefer.lenient, Format: c.format,
 		}
 		if c.Request.Method == http.MethodPost {
 			var err error
@@ -62,6 +62,12 @@ func (a *api) operation(name string) func(*call) error {
 		}
 		if answer.Resource != nil {
 			c.describe(answer.Resource)
+		}
+		if len(c.others) > 0 {
+			c.Writer.Header().Add("Vary", "Accept")
+		}
+		if answer.Format != "" {
+			return c.replyAs(answer.Format, answer.Body)
 		}
 		return c.reply(http.StatusOK, answer.Body)
 	}

@@ -17,10 +17,13 @@ import (
 
 // reply sends FHIR JSON as it is, or compressed. HEAD gets the headers of GET, length
 // included.
-func reply(g *gin.Context, status int, body []byte) {
+func reply(g *gin.Context, status int, body []byte) { replyAs(g, status, contentType, body) }
+
+// replyAs is reply for any media type.
+func replyAs(g *gin.Context, status int, mediaType string, body []byte) {
 	body = compress(g, body)
 	h := g.Writer.Header()
-	h.Set("Content-Type", contentType)
+	h.Set("Content-Type", mediaType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	g.Status(status)
 	if g.Request.Method == http.MethodHead {
@@ -60,6 +63,18 @@ func (c *call) reply(status int, body []byte) error {
 		return err
 	}
 	return c.send(status, body)
+}
+
+// replyAs sends something else than FHIR JSON. A page that shows it must not run what is in it:
+// texts of records are.
+func (c *call) replyAs(mediaType string, body []byte) error {
+	if err := c.memory.Answered(int64(len(body))); err != nil {
+		return err
+	}
+	c.Header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; font-src data:; sandbox")
+	c.Header("X-Content-Type-Options", "nosniff")
+	replyAs(c.Context, http.StatusOK, mediaType, body)
+	return nil
 }
 
 // maxIndent is the most that is indented, in bytes: that is for people to read, and white

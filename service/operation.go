@@ -6,6 +6,7 @@ import (
 
 	"aftercare/fhir"
 	"aftercare/fhir/search"
+	"aftercare/service/course/chart"
 	"aftercare/service/store"
 )
 
@@ -28,6 +29,8 @@ type Operation struct {
 	// Resource is the name of its in-parameter that is a resource, "" where it has none. A POST
 	// may have that resource for its body (https://hl7.org/fhir/R4/operations.html#request).
 	Resource string
+	// Formats are the media types that it answers in besides FHIR JSON.
+	Formats []string
 	// Changes tells that it changes what is stored, so that it takes POST alone; the
 	// others take GET too.
 	Changes bool
@@ -55,8 +58,8 @@ var operations = []Operation{
 	},
 	{
 		Name: "pain-course", Definition: fhir.Canonical + "/OperationDefinition/Patient-pain-course",
-		Types: []string{"Patient"}, OnInstance: true, read: (*Service).painCourse,
-		Limits: "Of at most 1000 reports of pain.",
+		Types: []string{"Patient"}, OnInstance: true, read: (*Service).painCourse, Formats: []string{chart.SVG, chart.PNG},
+		Limits: "Of at most 1000 reports of pain. It answers in FHIR JSON, and drawn in image/svg+xml or image/png.",
 	},
 	{
 		Name: "lastn", Definition: "http://hl7.org/fhir/OperationDefinition/Observation-lastn",
@@ -111,14 +114,18 @@ type OperationRequest struct {
 	Body []byte
 	// When are the preconditions of an operation that changes a resource.
 	When Preconditions
+	// Format is one of the operation's Formats, "" for FHIR JSON.
+	Format string
 	// Lenient leaves unknown search parameters out of $lastn, with a warning each.
 	Lenient bool
 }
 
 // Answer is what an operation returns.
 type Answer struct {
-	// Body is a resource: the one that the operation returns, or Parameters.
+	// Body is a resource: the one that the operation returns, or Parameters; or what Format says.
 	Body []byte
+	// Format is the media type of Body, "" for FHIR JSON.
+	Format string
 	// Resource is the version that the answer tells of, nil where it tells of none.
 	Resource *fhir.Resource
 }

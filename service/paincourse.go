@@ -9,6 +9,7 @@ import (
 	"aftercare/fhir/search"
 	"aftercare/service/careplan"
 	"aftercare/service/course"
+	"aftercare/service/course/chart"
 	"aftercare/service/store"
 )
 
@@ -36,7 +37,12 @@ func (s *Service) painCourse(in *invocation) (answering, error) {
 		if err != nil {
 			return Answer{}, err
 		}
-		body, err := s.pain.Of(c, filter).Parameters()
+		found := s.pain.Of(c, filter)
+		if in.Format != "" {
+			body, err := chart.Draw(found, in.Format)
+			return Answer{Body: body, Format: in.Format}, err
+		}
+		body, err := found.Parameters()
 		return Answer{Body: body}, err
 	}, nil
 }
