@@ -159,7 +159,7 @@ func (x *explanation) state(p *plan, stored Source) (code, text string) {
 func (x *explanation) inputs(p *plan) {
 	for _, s := range p.basis() {
 		parts := []object{parameter("record", "valueReference", reference{Reference: versionOf(s)})}
-		for _, op := range slices.Concat(p.earlier, p.operations) {
+		for _, op := range slices.Concat(p.earlier, p.operations, p.planned) {
 			if op.ref() != s.ref() {
 				continue
 			}
@@ -208,6 +208,11 @@ func (x *explanation) activity(p *plan, s *step) {
 		case schedule.dated:
 			parts = append(parts, parameter("window", "valuePeriod", periodOf(schedule.window)))
 			sentences = append(sentences, span(&fhir.Node{Kind: fhir.Object, Members: periodMembers(schedule.window)})+", "+p.because(s)+".")
+			if schedule.provisional {
+				text := p.d.engine.terms.outcome("provisional").display
+				parts = append(parts, parameter("provisional", "valueString", text))
+				sentences = append(sentences, "This is "+text+".")
+			}
 		default:
 			text := p.undatedText(s)
 			parts = append(parts, parameter("waits", "valueString", text))
@@ -256,44 +261,6 @@ func name(detail *fhir.Node) string {
 		return display.Text
 	}
 	return "An activity"
-}
-
-// standing says how the stored activity is, where that is not how the rules alone would have it.
-func (x *explanation) standing(p *plan, s *step, truth path.Truth) string {
-	for _, a := range x.stored.Each("activity") {
-		if a.Str("id") != s.id {
-			continue
-		}
-		detail := a.Get("detail")
-		status := detail.Str("status")
-		d := object{}
-		p.scheduled(&d, s)
-		now := when(d.node())
-		switch {
-		case closedByEngine(detail):
-			return "It is " + status + ": " + strings.Join(displays(detail), "; ") + "."
-		case status != "not-started":
-			text := "It is " + status + ": somebody has begun or ended it, so it stays as it is."
-			if was := when(detail); was != now {
-				text += " By the rules it would be " + now + "; it stays " + was + "."
-			}
-			return text
-		case truth != path.False && when(detail) != now:
-			return "The stored version says " + when(detail) + "."
-		}
-		return ""
-	}
-	if truth == path.False {
-		return ""
-	}
-	return "The stored version does not have it."
-}
-
-func displays(detail *fhir.Node) (list []string) {
-	for _, c := range detail.Each("statusReason", "coding", "display") {
-		list = append(list, c.Text)
-	}
-	return list
 }
 
 func periodMembers(w window) []fhir.Member {

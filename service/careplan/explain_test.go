@@ -168,6 +168,33 @@ func TestExplainSaysHowThePlanStands(t *testing.T) {
 			c.Inputs[0] = source(t, op("a", "single-stage", "2026-03-02", femurLeft+`,"note":[{"text":"x"}]`))
 			return edited(t, woundCare, painAction, withCondition("%procedure.note.text > 3"))
 		}},
+		"the second stage is planned": {"current", "2027-02-22, 3 weeks after stage-2.wound (2027-02-01). This is provisional: stage 2 not yet done.", func(c *Case) *Engine {
+			c.Inputs = []Source{
+				source(t, op("a", "stage-1", "2026-03-02", "")),
+				source(t, strings.Replace(op("b", "stage-2", "2027-02-01", ""), "completed", "preparation", 1)),
+			}
+			*c = stored(t, *c, derive(t, e, *c))
+			return e
+		}},
+		"a person has moved it": {"current", "Somebody has changed its scheduled, and that stays. By the rules it would be 2026-03-23; it stays 2026-03-25.", func(c *Case) *Engine {
+			changePlan(t, *c, `{"start":"2026-03-23","end":"2026-03-23"}`, `{"start":"2026-03-25","end":"2026-03-25"}`)
+			*c = stored(t, *c, derive(t, e, *c))
+			return e
+		}},
+		"a person has written another text": {"current", "Somebody has changed its description, and that stays.", func(c *Case) *Engine {
+			changePlan(t, *c, `"description":"Remove the first part`, `"description":"Remove half`)
+			*c = stored(t, *c, derive(t, e, *c))
+			return e
+		}},
+		"it follows its Task": {"current", "It is completed: As its task says", func(c *Case) *Engine {
+			for i, s := range c.Existing {
+				if s.Type == "Task" && strings.HasSuffix(s.Node.Each("identifier")[0].Str("value"), "#staples-partial") {
+					c.Existing[i].Node = parse(t, strings.Replace(string(s.Node.Raw), `"status":"requested"`, `"status":"completed"`, 1))
+				}
+			}
+			*c = stored(t, *c, derive(t, e, *c))
+			return e
+		}},
 		"a person has added an activity": {"current", "no rule of the protocol asks for it", func(c *Case) *Engine {
 			for i, s := range c.Existing {
 				if s.Type == "CarePlan" {
@@ -188,6 +215,20 @@ func TestExplainSaysHowThePlanStands(t *testing.T) {
 				t.Errorf("no %q in %s", c.sentence, x.Raw)
 			}
 		})
+	}
+}
+
+// changePlan puts one text in place of another in the plan of a case, as a person does.
+func changePlan(t *testing.T, c Case, was, is string) {
+	t.Helper()
+	for i, s := range c.Existing {
+		if s.Type == "CarePlan" {
+			raw := string(s.Node.Raw)
+			if !strings.Contains(raw, was) {
+				t.Fatalf("no %s in %s", was, raw)
+			}
+			c.Existing[i].Node = parse(t, strings.Replace(raw, was, is, 1))
+		}
 	}
 }
 
