@@ -73,7 +73,9 @@ func crash(t *testing.T, url string, kill func(*testing.T, *program)) {
 		load.stop()
 		settle(t, p, url)
 		ledger.check(t, p.client(t))
+		p.stop(t)
 		checkTables(t, url)
+		p.start(t)
 	}
 	t.Logf("%d kills", n)
 	p.stop(t)

@@ -47,9 +47,9 @@ func failover(t *testing.T) {
 	after := standby.URL("aftercare")
 	settle(t, p, after)
 	ledger.check(t, p.client(t))
+	p.stop(t)
 	checkTables(t, after)
 	t.Logf("%.2f seconds without service", probe.away.Seconds())
-	p.stop(t)
 }
 
 // TestFailoverBeforeCopy kills the primary when it has a commit on disk that the standby has not.
@@ -95,9 +95,9 @@ func TestFailoverBeforeCopy(t *testing.T) {
 	works(t, one.client(t), "after")
 	works(t, two.client(t), "after")
 	ledger.check(t, one.client(t))
-	checkTables(t, standby.URL("aftercare"))
 	one.stop(t)
 	two.stop(t)
+	checkTables(t, standby.URL("aftercare"))
 }
 
 // probe writes a small resource again and again.

@@ -97,10 +97,10 @@ func TestReplicas(t *testing.T) {
 	}
 	settle(t, r.programs[0], database)
 	ledger.check(t, front)
-	checkTables(t, database)
 	for _, p := range r.programs {
 		p.stop(t)
 	}
+	checkTables(t, database)
 }
 
 func (r *replicas) raceToCreate(t *testing.T) {

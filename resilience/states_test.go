@@ -222,8 +222,8 @@ func TestConnectionsAreCut(t *testing.T) {
 	works(t, p.client(t), "after")
 	settle(t, p, database)
 	ledger.check(t, p.client(t))
-	checkTables(t, database)
 	p.stop(t)
+	checkTables(t, database)
 }
 
 // TestDatabaseIsReadOnly switches the database to read-only, as some hosts do when a disk is
@@ -357,8 +357,8 @@ func TestDiskIsFull(t *testing.T) {
 	ledger.check(t, c)
 	settle(t, p, database)
 	ledger.check(t, c)
-	checkTables(t, database)
 	p.stop(t)
+	checkTables(t, database)
 }
 
 // TestAnotherHoldsTheFile has another process write to a SQLite database for a long time.

@@ -233,6 +233,11 @@ func TestSubsetsAreValid(t *testing.T) {
 				if i.Code == "invariant" && query != "_summary=data" && query != "_summary=true" && !strings.HasPrefix(i.Text, "ref-1") {
 					continue
 				}
+				// R4 leaves snapshot and differential out of the summary of a StructureDefinition, and has a
+				// rule that asks for either.
+				if query == "_summary=true" && typ == "StructureDefinition" && strings.HasPrefix(i.Text, "sdf-6") {
+					continue
+				}
 				t.Errorf("%s?%s: %s %s", name, query, i.Expression, i.Text)
 			}
 			if bytes.Count(got, []byte(`"SUBSETTED"`)) != 1 || part.Str("id") != n.Str("id") {
