@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"aftercare/fhir"
 	fhirpath "aftercare/fhir/path"
@@ -121,8 +122,9 @@ func (p *Profiles) Check(n *fhir.Node) []fhir.Issue {
 		if !coded(n, func(c [2]string) bool { return one.codes[c] }) {
 			continue
 		}
+		resource := sync.OnceValue(func() fhirpath.Variables { return fhirpath.Bind(map[string][]*fhir.Node{"resource": {n}}) })
 		for _, w := range one.rules {
-			if w.broken(n) {
+			if w.broken(n, resource) {
 				issues = append(issues, fhir.Issue{Severity: "warning", Code: "business-rule", Text: w.text, Expression: []string{w.place}})
 			}
 		}
@@ -130,8 +132,10 @@ func (p *Profiles) Check(n *fhir.Node) []fhir.Issue {
 	return issues
 }
 
-func (w *warning) broken(resource *fhir.Node) bool {
-	values := resource.Each(w.element...)
+// broken reports whether a value breaks the rule. bound gives the variables of expressions that look at
+// the whole resource.
+func (w *warning) broken(n *fhir.Node, bound func() fhirpath.Variables) bool {
+	values := n.Each(w.element...)
 	if w.codes != nil {
 		values = slices.DeleteFunc(values, func(v *fhir.Node) bool {
 			return !coded(v, func(c [2]string) bool { return slices.Contains(w.codes, c) })
@@ -140,7 +144,10 @@ func (w *warning) broken(resource *fhir.Node) bool {
 	if len(values) == 0 {
 		return false
 	}
-	vars := fhirpath.Bind(map[string][]*fhir.Node{"resource": {resource}})
+	var vars fhirpath.Variables
+	if strings.Contains(w.condition.String(), "%resource") {
+		vars = bound()
+	}
 	return slices.ContainsFunc(values, func(v *fhir.Node) bool {
 		truth, err := w.condition.Truth(v, vars)
 		return err == nil && truth == fhirpath.False

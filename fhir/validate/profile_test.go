@@ -124,8 +124,15 @@ func TestProfilesThatCannotBeUsed(t *testing.T) {
 }
 
 func BenchmarkProfiles(b *testing.B) {
-	p, n := painProfiles(b), pain(`,"valueInteger":4`)
-	for b.Loop() {
-		p.Check(n)
+	p := painProfiles(b)
+	full := `,"valueInteger":4,"focus":[{"reference":"Device/a"}],"bodySite":{"coding":[{"system":"http://snomed.info/sct","code":"7771000"}]},"component":[` +
+		`{"code":{"coding":[{"system":"http://loinc.org","code":"100752-5"}]},"valueCodeableConcept":{"coding":[{"system":"https://aftercare.example/fhir/CodeSystem/osseointegration","code":"pull"}]}},` +
+		`{"code":{"coding":[{"system":"https://aftercare.example/fhir/CodeSystem/osseointegration","code":"pain-onset"}]},"valueDateTime":"2026-07-01"}]`
+	for name, n := range map[string]*fhir.Node{"a score": pain(`,"valueInteger":4`), "all": pain(full)} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				p.Check(n)
+			}
+		})
 	}
 }
