@@ -133,10 +133,7 @@ func (p *plan) activity(s *step, was *fhir.Node, performers []raw, assumed []ass
 	}
 	d.set("goal", goals)
 	d.set("status", "not-started")
-	if p.schedules[s].provisional {
-		o := p.d.engine.terms.outcome("provisional")
-		d.set("statusReason", concept{Coding: []coding{{outcomeSystem, o.code, o.display}}})
-	}
+	d.set("statusReason", p.reason(s, was))
 	if def.doNotPerform {
 		d.set("doNotPerform", true)
 	}
@@ -175,6 +172,24 @@ func (p *plan) activity(s *step, was *fhir.Node, performers []raw, assumed []ass
 	}
 	a.arrange(activityOrder)
 	return a.node()
+}
+
+// reason is the statusReason of an activity that nobody has begun: that its dates are
+// provisional, and what a person wrote.
+func (p *plan) reason(s *step, was *fhir.Node) object {
+	theirs := reasonOfPeople(was.Get("detail"))
+	if !p.schedules[s].provisional {
+		return theirs
+	}
+	o := p.d.engine.terms.outcome("provisional")
+	codings := []any{coding{outcomeSystem, o.code, o.display}}
+	for _, c := range listIn(theirs, "coding") {
+		codings = append(codings, c)
+	}
+	why := theirs.without("coding")
+	why.set("coding", codings)
+	why.arrange(conceptOrder)
+	return why
 }
 
 // description is the activity in plain words, with the block that it belongs to, and what the

@@ -94,6 +94,51 @@ func TestPeoplesEditsStay(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 	})
+	t.Run("a reason that a person wrote stays, through a hold and a planned stage", func(t *testing.T) {
+		reason := func(n *fhir.Node, want string) {
+			t.Helper()
+			why := n.Get("statusReason")
+			if why.Str("text") != want || len(why.Each("coding")) != 0 {
+				t.Errorf("got %s", why.Raw)
+			}
+		}
+		c := edit(t, running(t, e, single), "CarePlan", startComplete, `"statusReason":{"text":"away until May"},`+startComplete)
+		c = edit(t, c, "Task", `"status":"requested"`, `"status":"requested","statusReason":{"text":"no answer"}`)
+		c = stored(t, c, derive(t, e, c))
+		c = replaceInput(t, c, strings.Replace(single, "completed", "on-hold", 1))
+		c = stored(t, c, derive(t, e, c))
+		c = replaceInput(t, c, corrected)
+		r := derive(t, e, c)
+		reason(find(plan1(t, r), "staples-complete").Get("detail"), "away until May")
+		found := false
+		for _, task := range only(t, r, "Task") {
+			if task.Get("statusReason") != nil {
+				found = true
+				reason(task, "no answer")
+			}
+		}
+		if !found {
+			t.Error("the reason of the Task is lost")
+		}
+
+		planned := caseOf(t, op("a", "stage-1", "2026-03-02", ""), strings.Replace(op("b", "stage-2", "2026-09-01", ""), "completed", "preparation", 1))
+		planned = stored(t, planned, derive(t, e, planned))
+		planned = edit(t, planned, "CarePlan", `"display":"provisional: stage 2 not yet done"}]`, `"display":"provisional: stage 2 not yet done"}],"text":"not in June"`)
+		planned = stored(t, planned, derive(t, e, planned))
+		if again := stored(t, planned, derive(t, e, planned)); !maps.Equal(state(t, planned), state(t, again)) {
+			t.Error("deriving again changes something")
+		}
+		id := ""
+		for _, a := range plan1(t, derive(t, e, planned)).Each("activity") {
+			if why := a.Get("detail", "statusReason"); why.Str("text") == "not in June" {
+				if id = a.Str("id"); len(why.Each("coding")) != 1 {
+					t.Errorf("got %s", why.Raw)
+				}
+			}
+		}
+		planned = replaceInput(t, planned, op("b", "stage-2", "2026-09-01", ""))
+		reason(find(plan1(t, derive(t, e, planned)), id).Get("detail"), "not in June")
+	})
 	t.Run("a plan from before there were digests is the engine's", func(t *testing.T) {
 		c := running(t, e, single)
 		for i, s := range c.Existing {

@@ -197,13 +197,17 @@ func unfollowed(n *fhir.Node, open string) *fhir.Node {
 
 // ownReasonDropped leaves of a statusReason what a person wrote.
 func ownReasonDropped(o *object, n *fhir.Node) {
-	why := n.Get("statusReason")
-	if why == nil {
-		return
+	if n.Get("statusReason") != nil {
+		*o = o.without("statusReason")
+		o.set("statusReason", reasonOfPeople(n))
 	}
-	*o = o.without("statusReason")
-	if ownNote(why) {
-		return
+}
+
+// reasonOfPeople is what a person wrote in the statusReason of an element, empty for nothing.
+func reasonOfPeople(n *fhir.Node) object {
+	why := n.Get("statusReason")
+	if why == nil || ownNote(why) {
+		return nil
 	}
 	var codings []raw
 	for _, c := range why.Each("coding") {
@@ -214,7 +218,7 @@ func ownReasonDropped(o *object, n *fhir.Node) {
 	theirs := members(why).without("coding")
 	theirs.set("coding", codings)
 	theirs.arrange(conceptOrder)
-	o.set("statusReason", theirs)
+	return theirs
 }
 
 // unfollowedActivity is an activity as it was before it followed something.

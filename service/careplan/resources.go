@@ -73,6 +73,7 @@ func keepOrUpdate(o object, existing *fhir.Node, status string, parts []string) 
 	}
 	if existing != nil {
 		mergeExtensions(&o, existing)
+		o.set("statusReason", reasonOfPeople(existing))
 		o.keep(existing, written...)
 		o.put("meta", existing.Get("meta"))
 	}
