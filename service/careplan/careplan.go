@@ -12,6 +12,8 @@ type Engine struct {
 	terms     *terminology
 	protocols []*protocol
 	inputs    []string
+	// pain are the rules for reports of pain, in the order of the definitions.
+	pain []*painRules
 	// systems are the code systems of the codes that triggers name.
 	systems map[string]bool
 	// activities are the urls of the ActivityDefinitions.

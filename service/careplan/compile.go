@@ -59,10 +59,16 @@ func Compile(definitions []*fhir.Node, zone *time.Location, off ...string) (*Eng
 			}
 			e.team = c.team(d)
 		}
-		if url := d.Str("url"); c.plans[url] == d && !nested[url] && d.Each("action", "trigger") != nil {
+		url := d.Str("url")
+		switch {
+		case c.plans[url] != d || nested[url]:
+		case isRules(d):
+			e.pain = append(e.pain, c.painRules(d))
+		case d.Each("action", "trigger") != nil:
 			e.protocols = append(e.protocols, c.protocol(d))
 		}
 	}
+	c.checkPain(e.pain)
 	if len(c.errs) > 0 {
 		return nil, errors.Join(c.errs...)
 	}

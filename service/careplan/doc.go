@@ -26,6 +26,9 @@
 //     status is marked, and goes when its reason goes.
 //   - A mark says that an activity is due, overdue or missed. Only a Case with the day of
 //     the scheduler makes new ones.
+//   - Rules are a PlanDefinition of type eca-rule: the events that windows count from, the
+//     causes of pain with the parts of their scores, and conclusions. An interpretation is what
+//     they say of one report of pain for one anchor.
 //   - An outcome is a code of CodeSystem/outcome with its text and severity; it becomes
 //     a Notice and, where the code system says so, a DetectedIssue.
 //

@@ -261,6 +261,11 @@ func (x *expansion) sort() {
 }
 
 func (c *compiler) expression(d *fhir.Node, place string, n *fhir.Node) *path.Expression {
+	return c.expressionOver(emptyVariables(), d, place, n)
+}
+
+// expressionOver compiles an expression that may read the given variables.
+func (c *compiler) expressionOver(known map[string][]*fhir.Node, d *fhir.Node, place string, n *fhir.Node) *path.Expression {
 	if lang := n.Str("language"); lang != "text/fhirpath" {
 		c.fail(d, place+".language", "%q is not supported; only text/fhirpath is", lang)
 		return nil
@@ -271,7 +276,7 @@ func (c *compiler) expression(d *fhir.Node, place string, n *fhir.Node) *path.Ex
 		return nil
 	}
 	// A trial run finds unknown functions and variables.
-	if _, err := e.Nodes(nil, path.Bind(emptyVariables())); err != nil {
+	if _, err := e.Nodes(nil, path.Bind(known)); err != nil {
 		c.fail(d, place+".expression", "%v", err)
 		return nil
 	}

@@ -109,7 +109,11 @@ func walkExtensions(n *fhir.Node, place string, visit func(url, place string)) {
 		}
 	}
 	for _, m := range n.Members {
-		walkExtensions(m.Value, place+"."+strings.TrimPrefix(m.Name, "_"), visit)
+		under := place + "." + strings.TrimPrefix(m.Name, "_")
+		if under == "PlanDefinition.action.action" { // defined as what PlanDefinition.action is
+			under = place
+		}
+		walkExtensions(m.Value, under, visit)
 	}
 	for _, item := range n.Items {
 		walkExtensions(item, place, visit)

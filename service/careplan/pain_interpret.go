@@ -1,0 +1,367 @@
+package careplan
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"aftercare/fhir"
+	"aftercare/fhir/path"
+)
+
+var errNotWhole = errors.New("the expression gives no whole number")
+
+// Interpretation is what the rules say of a report of pain for one anchor.
+type Interpretation struct {
+	// Plan is the reference to the care plan of the anchor, "" where there is none.
+	Plan string
+	// Refused is the code of CodeSystem/outcome that says why there are no findings, "" where
+	// the report was interpreted.
+	Refused string
+	// Day is the local date that was looked at, YYYY-MM-DD.
+	Day string
+	// Remarks are codes of CodeSystem/outcome: what the reader must know of the report.
+	Remarks []string
+	// Issues are those for which a DetectedIssue is to be kept.
+	Issues []string
+	// Findings are the candidate causes, the best first.
+	Findings []Finding
+	// Conclusions are what the report as a whole calls for.
+	Conclusions []Statement
+	// Rules are the definitions that were followed, as url|version.
+	Rules []string
+}
+
+// Finding is a candidate cause. It is no diagnosis.
+type Finding struct {
+	// Cause is a code of CodeSystem/osseointegration.
+	Cause string
+	Score int
+	// Parts are the points for site, window and facts before they are weighed.
+	Parts [3]int
+	// Shown: the score reaches the threshold.
+	Shown      bool
+	Statements []Statement
+	cause      *painCause
+	window     window
+}
+
+// Statement is a code of CodeSystem/pain-statement in the words for clinicians, and in those for
+// patients, which may be "" where there is nothing to say to them.
+type Statement struct {
+	Code, Kind, Text, Patient, Priority string
+	grounds                             []raw
+}
+
+// InterpretPain ranks the causes that the rules name for a report of pain, for every anchor that
+// it can be about. Nothing is stored. The records of the case are read as Derive reads them. An
+// error means that the case is malformed or that a rule could not be evaluated.
+func (e *Engine) InterpretPain(c Case, report Source) ([]Interpretation, error) {
+	d, err := e.run(c)
+	if err != nil {
+		return nil, err
+	}
+	return d.interpretPain(report)
+}
+
+func (d *derivation) interpretPain(report Source) ([]Interpretation, error) {
+	e := d.engine
+	i := slices.IndexFunc(e.pain, func(r *painRules) bool { return r.ranking != nil })
+	if i < 0 {
+		return []Interpretation{{Refused: "pain-no-rules"}}, nil
+	}
+	r, refused := e.painReport(report, e.pain[i].ranking)
+	if refused != "" {
+		return []Interpretation{{Refused: refused}}, nil
+	}
+	plans, flagged := d.painAnchors(r)
+	if len(plans) == 0 {
+		return []Interpretation{{Refused: d.withoutAnchor()}}, nil
+	}
+	var list []Interpretation
+	for _, p := range plans {
+		one := &painRun{engine: e, plan: p, report: r, rules: e.pain[i], states: map[string]path.Variables{}}
+		if flagged {
+			one.remark("pain-side-missing")
+		}
+		if err := one.interpret(); err != nil {
+			return nil, err
+		}
+		list = append(list, one.result)
+	}
+	return list, nil
+}
+
+// withoutAnchor says why there is no anchor that a report could be about.
+func (d *derivation) withoutAnchor() string {
+	operations := false
+	for _, p := range d.records.procedures {
+		if d.engine.selects(p.codes) {
+			operations = true
+			if p.plan == "entered-in-error" {
+				return "pain-surgery-in-error"
+			}
+		}
+	}
+	if operations && len(d.plans) > 0 {
+		return "pain-no-anchor-there"
+	}
+	return "pain-no-surgery"
+}
+
+// painRun is one interpretation on its way.
+type painRun struct {
+	engine    *Engine
+	plan      *plan
+	report    *painReport
+	rules     *painRules
+	result    Interpretation
+	day       time.Time
+	occasions []occasion
+	days      map[*step]time.Time
+	assumed   map[*step]bool
+	// base are the variables that are the same for all rules; states those with each window.
+	base   map[string][]*fhir.Node
+	states map[string]path.Variables
+}
+
+func (x *painRun) remark(code string) { x.result.Remarks = append(x.result.Remarks, code) }
+
+func (x *painRun) interpret() error {
+	x.result.Plan = x.plan.ref()
+	x.occasions = x.plan.painOccasions()
+	g := x.rules.ranking
+	x.day = x.report.seen
+	happened := x.eventDays()
+	if g.window == nil {
+		return fmt.Errorf("careplan: the ranking of causes has no window")
+	}
+	start := x.days[g.window.target]
+	preExisting := !start.IsZero() && !x.report.begunBy.IsZero() && x.report.begunBy.Before(start)
+	switch {
+	case preExisting:
+		x.remark("pain-pre-existing")
+	case !x.report.begun.IsZero():
+		x.day = x.report.begun
+		happened = x.eventDays()
+	case !x.report.begunBy.IsZero():
+		x.remark("pain-onset-not-exact")
+	default:
+		x.remark("pain-onset-not-known")
+	}
+	if x.report.unread {
+		x.remark("pain-site-not-read")
+	}
+	x.result.Day = formatDate(x.day)
+	x.bind(happened, preExisting)
+	switch state, _ := x.state(g.window); state {
+	case "inside":
+	case "unknown":
+		x.result.Refused = "pain-surgery-not-dated"
+		return nil
+	default:
+		x.result.Refused = g.outside
+		return nil
+	}
+	for _, f := range g.refusals {
+		truth, err := f.expression.Truth(nil, x.with("none"))
+		if err != nil {
+			return err
+		}
+		if truth == path.False {
+			x.result.Refused = f.outcome
+			return nil
+		}
+	}
+	if err := x.rank(); err != nil {
+		return err
+	}
+	return x.conclude()
+}
+
+// eventDays dates the events for the day, and gives the ids of those that had taken place.
+func (x *painRun) eventDays() (happened []*fhir.Node) {
+	x.days, x.assumed = map[*step]time.Time{}, map[*step]bool{}
+	for _, ev := range x.engine.painEvents() {
+		day, was := ev.eventDay(x.occasions, x.day)
+		if was {
+			happened = append(happened, stringNode(ev.step.id))
+		}
+		if day.IsZero() && ev.instead != nil {
+			if day = x.days[ev.instead.target]; !day.IsZero() {
+				x.assumed[ev.step] = true
+			}
+		}
+		x.days[ev.step] = day
+	}
+	return happened
+}
+
+func (e *Engine) painEvents() (all []*painEvent) {
+	for _, r := range e.pain {
+		all = append(all, r.events...)
+	}
+	return all
+}
+
+func stringNode(s string) *fhir.Node {
+	return &fhir.Node{Kind: fhir.String, Text: s, Raw: encode(s)}
+}
+
+func codingNodes(codes []coding) (nodes []*fhir.Node) {
+	for _, c := range codes {
+		nodes = append(nodes, &fhir.Node{Kind: fhir.Object, Raw: encode(c)})
+	}
+	return nodes
+}
+
+func (x *painRun) bind(happened []*fhir.Node, preExisting bool) {
+	x.base = emptyPainVariables()
+	x.base[varSites] = codingNodes(x.report.sites)
+	x.base[varTriggers] = codingNodes(x.report.triggers)
+	x.base[varScale] = codingNodes(x.report.codes)
+	x.base[varScore] = []*fhir.Node{x.report.score}
+	x.base[varEvents] = happened
+	x.base[varPreExisting] = []*fhir.Node{{Kind: fhir.Bool, Raw: []byte(strconv.FormatBool(preExisting))}}
+	x.base[varFacts] = factNodes(slices.Concat(x.plan.earlier, x.plan.operations))
+	for _, s := range x.plan.devices {
+		x.base[varDevices] = append(x.base[varDevices], s.Node)
+	}
+}
+
+// with are the variables for a rule whose window is in a state.
+func (x *painRun) with(state string) path.Variables {
+	v, ok := x.states[state]
+	if !ok {
+		x.base[varWindow] = []*fhir.Node{stringNode(state)}
+		v = path.Bind(x.base)
+		x.states[state] = v
+	}
+	return v
+}
+
+// state says how the day lies to a window.
+func (x *painRun) state(r *relation) (string, window) {
+	if r == nil {
+		return "none", window{}
+	}
+	day := x.days[r.target]
+	w, ok := r.apply(window{day, day})
+	switch {
+	case !ok:
+		return "unknown", window{}
+	case x.day.Before(w.Start):
+		return "before", w
+	case !w.End.IsZero() && x.day.After(w.End):
+		return "after", w
+	}
+	return "inside", w
+}
+
+// holds evaluates the conditions of a rule. What is not known does not hold.
+func (x *painRun) holds(r *painRule) (bool, string, window, error) {
+	state, w := x.state(r.window)
+	for _, c := range r.conditions {
+		truth, err := c.Truth(nil, x.with(state))
+		if err != nil || truth != path.True {
+			return false, state, w, err
+		}
+	}
+	return true, state, w, nil
+}
+
+// rank scores the causes: the weighted sum of their parts, equal ones in the order of the
+// definition.
+func (x *painRun) rank() error {
+	g := x.rules.ranking
+	for _, k := range g.causes {
+		ok, state, w, err := x.holds(&k.painRule)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		f := Finding{Cause: k.code.Code, cause: k, window: w}
+		for i, name := range parts {
+			if f.Parts[i], err = whole(k.parts[name], x.with(state)); err != nil {
+				return fmt.Errorf("careplan: cause %s, %s: %w", k.id, name, err)
+			}
+			f.Score += g.weights[name] * f.Parts[i]
+		}
+		if f.Parts[0] == 0 {
+			continue
+		}
+		f.Shown = f.Score >= g.weights[threshold]
+		if k.window != nil && x.assumed[k.window.target] && !slices.Contains(x.result.Remarks, "pain-event-assumed") {
+			x.remark("pain-event-assumed")
+		}
+		x.result.Findings = append(x.result.Findings, f)
+	}
+	slices.SortStableFunc(x.result.Findings, func(a, b Finding) int { return cmp.Compare(b.Score, a.Score) })
+	for i := range x.result.Findings {
+		f := &x.result.Findings[i]
+		for _, r := range f.cause.statements {
+			s, err := x.say(r)
+			if err != nil {
+				return err
+			}
+			if s != nil && (f.Shown || s.Kind != "action") {
+				f.Statements = append(f.Statements, *s)
+			}
+		}
+	}
+	return nil
+}
+
+// conclude says what the report as a whole calls for. All definitions of rules have their say.
+func (x *painRun) conclude() error {
+	var listed, shown []coding
+	for _, f := range x.result.Findings {
+		listed = append(listed, f.cause.code.key())
+		if f.Shown {
+			shown = append(shown, f.cause.code.key())
+		}
+	}
+	x.base[varListed], x.base[varShown] = codingNodes(listed), codingNodes(shown)
+	x.states = map[string]path.Variables{}
+	for _, rules := range x.engine.pain {
+		x.result.Rules = append(x.result.Rules, rules.canonical)
+		for _, r := range rules.conclusions {
+			if r.outcome != "" {
+				ok, _, _, err := x.holds(r)
+				if err != nil {
+					return err
+				}
+				if ok {
+					x.result.Issues = append(x.result.Issues, r.outcome)
+				}
+			}
+			if r.code == (coding{}) {
+				continue
+			}
+			s, err := x.say(r)
+			if err != nil {
+				return err
+			}
+			if s != nil {
+				x.result.Conclusions = append(x.result.Conclusions, *s)
+			}
+		}
+	}
+	return nil
+}
+
+// say gives the statement of a rule, nil where its conditions do not hold.
+func (x *painRun) say(r *painRule) (*Statement, error) {
+	ok, _, w, err := x.holds(r)
+	if err != nil || !ok {
+		return nil, err
+	}
+	s := x.engine.painStatement(r.code, x.day, w)
+	s.Priority, s.grounds = r.priority, r.grounds
+	return &s, nil
+}
