@@ -278,28 +278,18 @@ func (x *painRun) holds(r *painRule) (bool, string, window, error) {
 func (x *painRun) rank() error {
 	g := x.rules.ranking
 	for _, k := range g.causes {
-		ok, state, w, err := x.holds(&k.painRule)
+		f, err := x.find(g, k)
 		if err != nil {
 			return err
 		}
-		if !ok {
-			continue
-		}
-		f := Finding{Cause: k.code.Code, cause: k, window: w}
-		for i, name := range parts {
-			if f.Parts[i], err = whole(k.parts[name], x.with(state)); err != nil {
-				return fmt.Errorf("careplan: cause %s, %s: %w", k.id, name, err)
-			}
-			f.Score += g.weights[name] * f.Parts[i]
-		}
-		if f.Parts[0] == 0 {
+		if f == nil {
 			continue
 		}
 		f.Shown = f.Score >= g.weights[threshold]
 		if k.window != nil && x.assumed[k.window.target] && !slices.Contains(x.result.Remarks, "pain-event-assumed") {
 			x.remark("pain-event-assumed")
 		}
-		x.result.Findings = append(x.result.Findings, f)
+		x.result.Findings = append(x.result.Findings, *f)
 	}
 	slices.SortStableFunc(x.result.Findings, func(a, b Finding) int { return cmp.Compare(b.Score, a.Score) })
 	for i := range x.result.Findings {
@@ -315,6 +305,29 @@ func (x *painRun) rank() error {
 		}
 	}
 	return nil
+}
+
+// find scores one cause, nil where it is no candidate. The site comes first: it rules most out.
+func (x *painRun) find(g *ranking, k *painCause) (*Finding, error) {
+	state, w := x.state(k.window)
+	f := &Finding{Cause: k.code.Code, cause: k, window: w}
+	for i, name := range parts {
+		n, err := whole(k.parts[name], x.with(state))
+		if err != nil {
+			return nil, fmt.Errorf("careplan: cause %s, %s: %w", k.id, name, err)
+		}
+		if i == 0 {
+			if n == 0 {
+				return nil, nil
+			}
+			if ok, _, _, err := x.holds(&k.painRule); err != nil || !ok {
+				return nil, err
+			}
+		}
+		f.Parts[i] = n
+		f.Score += g.weights[name] * n
+	}
+	return f, nil
 }
 
 // conclude says what the report as a whole calls for. All definitions of rules have their say.
