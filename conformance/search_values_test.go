@@ -32,7 +32,7 @@ func TestRulesOfSearch(t *testing.T) {
 		s.must(t, 204, "DELETE /Patient/gone", "")
 		for name, searches := range map[string]found{
 			"string: a long text is looked into as a whole": {
-				"/PlanDefinition?description:contains=day%20ten%20THE": "long", "/PlanDefinition?description:contains=begins": "long", "/PlanDefinition?description:contains=q": "", "/PlanDefinition?description:contains=daytime": "",
+				"/PlanDefinition?description:contains=day%20ten%20THE&status=draft": "long", "/PlanDefinition?description:contains=begins&status=draft": "long", "/PlanDefinition?description:contains=q&status=draft": "", "/PlanDefinition?description:contains=daytime&status=draft": "",
 				"/PlanDefinition?_filter=description%20ew%20%22loading%20begins%22%20and%20status%20eq%20draft": "long", "/PlanDefinition?_filter=description%20ew%20%22loading%22": "",
 				"/PlanDefinition?description==%20=%20=": "long", "/PlanDefinition?description:contains=" + strings.Repeat("=%20", 240) + "=": "400",
 			},
