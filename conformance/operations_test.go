@@ -46,6 +46,12 @@ var operationTries = map[string]func(s *server, t *testing.T, typ, id string) an
 	"extract": func(s *server, t *testing.T, typ, id string) answer {
 		return s.send(t, "POST /"+typ+"/$extract", answeredDiary)
 	},
+	"interpret": func(s *server, t *testing.T, typ, id string) answer {
+		return s.send(t, "GET /"+typ+"/"+id+"/$interpret", "")
+	},
+	"interpret-pain": func(s *server, t *testing.T, typ, id string) answer {
+		return s.send(t, "POST /"+typ+"/"+id+"/$interpret-pain", painSent("single-stage"))
+	},
 	"validate": func(s *server, t *testing.T, typ, id string) answer {
 		return s.send(t, "POST /"+typ+"/$validate", `{"resourceType":"`+typ+`"}`)
 	},
@@ -114,6 +120,9 @@ func TestListedOperationsAreTrue(t *testing.T) {
 		}
 		for name := range operationTries {
 			a := s.send(t, "GET /$"+name, "")
+			if name == "interpret-pain" {
+				a = s.send(t, "POST /$"+name, painSent("single-stage"))
+			}
 			if listed := slices.Contains(m.operations, name); listed != (a.status == 200) {
 				t.Errorf("$%s of the system: listed is %t, but answers %d", name, listed, a.status)
 			}
@@ -126,7 +135,7 @@ func TestOperationsAreListed(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		m := readStatement(t, s)
 		for typ, names := range map[string][]string{
-			"Patient": {"everything", "pain-course", "meta", "meta-add", "meta-delete"}, "Observation": {"lastn", "stats"}, "Composition": {"document"}, "CarePlan": {"explain"},
+			"Patient": {"everything", "pain-course", "meta", "meta-add", "meta-delete"}, "Observation": {"lastn", "stats", "interpret"}, "Composition": {"document"}, "CarePlan": {"explain"},
 			"QuestionnaireResponse": {"extract"},
 		} {
 			for _, name := range names {
@@ -347,6 +356,34 @@ func TestDocument(t *testing.T) {
 			{name: "by a graph", line: "GET /Composition/c/$document?graph=http://example.org/GraphDefinition/g", status: 400, want: []string{"issue.code = not-supported", "issue.expression = http.graph"}},
 			{name: "an unknown parameter", line: "GET /Composition/c/$document?colour=red", status: 400},
 		})
+	})
+}
+
+// painSent are an operation with a code and a report of pain 5 days later, when the anchor is twisted.
+func painSent(code string) string {
+	const osseo = `"system":"https://aftercare.example/fhir/CodeSystem/osseointegration"`
+	return `{"resourceType":"Parameters","parameter":[{"name":"procedure","resource":{"resourceType":"Procedure","status":"completed","performedDateTime":"2026-03-02","subject":{"reference":"Patient/p"},
+	 "code":{"coding":[{` + osseo + `,"code":"` + code + `"}]},"bodySite":[{"coding":[{"system":"http://snomed.info/sct","code":"71341001"},{"system":"http://snomed.info/sct","code":"7771000"}]}]}},
+	 {"name":"observation","resource":{"resourceType":"Observation","status":"final","code":{"coding":[{"system":"http://loinc.org","code":"72514-3"}]},"subject":{"reference":"Patient/p"},
+	 "effectiveDateTime":"2026-03-07","valueInteger":6,"component":[{"code":{"coding":[{"system":"http://loinc.org","code":"100752-5"}]},"valueCodeableConcept":{"coding":[{` + osseo + `,"code":"twist"}]}}]}}]}`
+}
+
+// Candidate causes are told of what is stored and of what is sent, or why there are none.
+func TestInterpretPain(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.must(t, 201, "PUT /Observation/nobodys", observed("nobodys", "p", "72514-3", "2026-03-07", "6"))
+		run(t, s, []exchange{
+			{name: "what is sent", line: "POST /$interpret-pain", body: painSent("single-stage"), status: 200, want: []string{"resourceType = Bundle", "entry.resource.resourceType = ClinicalImpression,OperationOutcome", "entry.resource.finding.itemCodeableConcept.coding.code = bone-a,bone-b"}},
+			{name: "what is sent with another operation", line: "POST /$interpret-pain", body: painSent("tmr"), status: 200, want: []string{"resourceType = OperationOutcome", "issue.details.coding.code = pain-no-surgery"}},
+			{name: "nothing sent", line: "POST /$interpret-pain", body: emptyParameters, status: 400},
+			{name: "what is stored, without an operation", line: "GET /Observation/nobodys/$interpret", status: 200, want: []string{"issue.details.coding.code = pain-no-surgery"}},
+			{name: "what is not there", line: "GET /Observation/none/$interpret", status: 404},
+			{name: "with a parameter", line: "GET /Observation/nobodys/$interpret?day=2026-03-07", status: 400},
+			{name: "the definition", line: "GET /OperationDefinition/Observation-interpret", status: 200, want: []string{"code = interpret"}},
+			{name: "the other definition", line: "GET /OperationDefinition/interpret-pain", status: 200, want: []string{"code = interpret-pain"}},
+		})
+		s.must(t, 204, "DELETE /Observation/nobodys", "")
+		run(t, s, []exchange{{name: "of what was deleted", line: "GET /Observation/nobodys/$interpret", status: 410}})
 	})
 }
 

@@ -26,9 +26,9 @@ type Operation struct {
 	// Limits tells what of the operation is not offered; "" where all is. It stands in the
 	// CapabilityStatement.
 	Limits string
-	// Resource is the name of its in-parameter that is a resource, "" where it has none. A POST
+	// Resources are the names of its in-parameters that are resources. Where there is one, a POST
 	// may have that resource for its body (https://hl7.org/fhir/R4/operations.html#request).
-	Resource string
+	Resources []string
 	// Formats are the media types that it answers in besides FHIR JSON.
 	Formats []string
 	// Changes tells that it changes what is stored, so that it takes POST alone; the
@@ -77,8 +77,17 @@ var operations = []Operation{
 	},
 	{
 		Name: "extract", Definition: "http://hl7.org/fhir/uv/sdc/OperationDefinition/QuestionnaireResponse-extract",
-		Types: []string{"QuestionnaireResponse"}, OnType: true, OnInstance: true, Resource: responseParameter, read: (*Service).extract,
+		Types: []string{"QuestionnaireResponse"}, OnType: true, OnInstance: true, Resources: []string{responseParameter}, read: (*Service).extract,
 		Limits: "By observation, as the Questionnaire says; the Questionnaire must be stored here. The answer is the Bundle alone, of type transaction.",
+	},
+	{
+		Name: "interpret", Definition: fhir.Canonical + "/OperationDefinition/Observation-interpret",
+		Types: []string{"Observation"}, OnInstance: true, read: (*Service).interpret,
+	},
+	{
+		Name: "interpret-pain", Definition: fhir.Canonical + "/OperationDefinition/interpret-pain",
+		OnSystem: true, Resources: interpretParameters.names(), read: (*Service).interpretSent,
+		Limits: "It looks at what is sent and at nothing that is stored.",
 	},
 	{
 		Name: "document", Definition: "http://hl7.org/fhir/OperationDefinition/Composition-document",
@@ -170,7 +179,7 @@ func (s *Service) prepare(p Principal, q OperationRequest) (c prepared, err erro
 		return c, err
 	}
 	in := &invocation{OperationRequest: q, principal: p}
-	if in.arguments, err = s.arguments(q.Pairs, q.Body, o.Resource); err != nil {
+	if in.arguments, err = s.arguments(q.Pairs, q.Body, o.Resources); err != nil {
 		return c, err
 	}
 	if o.Changes {

@@ -32,9 +32,9 @@ const resourceType = "Resource"
 type arguments []argument
 
 // arguments reads the parameters of the URL, then those of the body. What the HTTP side
-// acts on, _format and _pretty, is left out. resource is the parameter that a body which is no
-// Parameters resource stands for, "" for none.
-func (s *Service) arguments(pairs []search.Pair, body []byte, resource string) (arguments, error) {
+// acts on, _format and _pretty, is left out. resources are the parameters that are resources; where
+// there is one, a body which is no Parameters resource stands for it.
+func (s *Service) arguments(pairs []search.Pair, body []byte, resources []string) (arguments, error) {
 	var out arguments
 	for i, p := range pairs {
 		if p.Name != "_format" && p.Name != "_pretty" {
@@ -48,7 +48,7 @@ func (s *Service) arguments(pairs []search.Pair, body []byte, resource string) (
 	if err != nil {
 		return nil, err
 	}
-	alone := n.Kind == fhir.Object && resource != "" && n.Str("resourceType") != "Parameters"
+	alone := n.Kind == fhir.Object && len(resources) == 1 && n.Str("resourceType") != "Parameters"
 	if !alone && (n.Kind != fhir.Object || n.Str("resourceType") != "Parameters") {
 		return nil, fhir.Errorf(fhir.BadRequest, "structure", "", "An operation takes its parameters in the URL or in a Parameters resource.")
 	}
@@ -56,10 +56,10 @@ func (s *Service) arguments(pairs []search.Pair, body []byte, resource string) (
 		return nil, &fhir.Error{Kind: fhir.BadRequest, Issues: issues}
 	}
 	if alone {
-		return append(out, argument{name: resource, node: n, typ: resourceType, place: n.Str("resourceType")}), nil
+		return append(out, argument{name: resources[0], node: n, typ: resourceType, place: n.Str("resourceType")}), nil
 	}
 	for i, item := range n.Each("parameter") {
-		a, err := readArgument(item, fmt.Sprintf("Parameters.parameter[%d]", i), resource)
+		a, err := readArgument(item, fmt.Sprintf("Parameters.parameter[%d]", i), resources)
 		if err != nil {
 			return nil, err
 		}
@@ -68,7 +68,7 @@ func (s *Service) arguments(pairs []search.Pair, body []byte, resource string) (
 	return out, nil
 }
 
-func readArgument(item *fhir.Node, place, resource string) (argument, error) {
+func readArgument(item *fhir.Node, place string, resources []string) (argument, error) {
 	a := argument{name: item.Str("name"), place: place}
 	for _, m := range item.Members {
 		typ, isValue := strings.CutPrefix(m.Name, "value")
@@ -79,7 +79,7 @@ func readArgument(item *fhir.Node, place, resource string) (argument, error) {
 		case isValue:
 			a.text = m.Value.Text
 			return a, nil
-		case m.Name == "resource" && resource != "" && a.name == resource:
+		case m.Name == "resource" && slices.Contains(resources, a.name):
 			a.node, a.typ, a.place = m.Value, resourceType, place+".resource"
 			return a, nil
 		case m.Name == "resource" || m.Name == "part":

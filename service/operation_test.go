@@ -219,7 +219,7 @@ func TestCapabilityStatementListsOperations(t *testing.T) {
 	if err := json.Unmarshal(s.Capabilities(), &c); err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprint(c.Rest[0].Operation); got != "[{meta http://hl7.org/fhir/OperationDefinition/Resource-meta}]" {
+	if got := fmt.Sprint(c.Rest[0].Operation); got != "[{interpret-pain https://aftercare.example/fhir/OperationDefinition/interpret-pain} {meta http://hl7.org/fhir/OperationDefinition/Resource-meta}]" {
 		t.Errorf("at the system: %s", got)
 	}
 	listed := map[string][]string{}
@@ -242,7 +242,7 @@ func TestCapabilityStatementListsOperations(t *testing.T) {
 	}
 	for typ, want := range map[string][]string{
 		"Patient":     {"everything", "pain-course", "meta", "meta-add", "meta-delete"},
-		"Observation": {"lastn", "stats", "meta", "meta-add", "meta-delete"},
+		"Observation": {"lastn", "stats", "interpret", "meta", "meta-add", "meta-delete"},
 		"Composition": {"document", "meta", "meta-add", "meta-delete"},
 		"Goal":        {"meta", "meta-add", "meta-delete"},
 		"AuditEvent":  {"meta"},

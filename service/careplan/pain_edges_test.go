@@ -212,6 +212,9 @@ func TestPainWordsForPatientsAreTheirOwn(t *testing.T) {
 		}
 		count++
 		s := e.painStatement(c, at, window{at, at})
+		if c.Code == candidates { // its names are filled in by the summary
+			s.Text = strings.ReplaceAll(s.Text, "{causes}", "")
+		}
 		if s.Text == "" || s.Kind == "" || s.Text == s.Patient || strings.ContainsAny(s.Text+s.Patient, "{}") {
 			t.Errorf("%s: %+v", c.Code, s)
 		}

@@ -2,7 +2,6 @@ package careplan
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,8 +10,6 @@ import (
 	"aftercare/fhir"
 	"aftercare/fhir/path"
 )
-
-var errNotWhole = errors.New("the expression gives no whole number")
 
 // Interpretation is what the rules say of a report of pain for one anchor.
 type Interpretation struct {
@@ -33,6 +30,9 @@ type Interpretation struct {
 	Conclusions []Statement
 	// Rules are the definitions that were followed, as url|version.
 	Rules []string
+
+	title  string // of the ranking's definition
+	anchor *anchor
 }
 
 // Finding is a candidate cause. It is no diagnosis.
@@ -68,7 +68,10 @@ func (e *Engine) InterpretPain(c Case, report Source) ([]Interpretation, error) 
 }
 
 func (d *derivation) interpretPain(report Source) ([]Interpretation, error) {
-	e := d.engine
+	return d.engine.interpret(d.anchors(), report)
+}
+
+func (e *Engine) interpret(anchors *Anchors, report Source) ([]Interpretation, error) {
 	i := slices.IndexFunc(e.pain, func(r *painRules) bool { return r.ranking != nil })
 	if i < 0 {
 		return []Interpretation{{Refused: "pain-no-rules"}}, nil
@@ -77,13 +80,16 @@ func (d *derivation) interpretPain(report Source) ([]Interpretation, error) {
 	if refused != "" {
 		return []Interpretation{{Refused: refused}}, nil
 	}
-	plans, flagged := d.painAnchors(r)
-	if len(plans) == 0 {
-		return []Interpretation{{Refused: d.withoutAnchor()}}, nil
+	if anchors.closed {
+		return []Interpretation{{Refused: "pain-patient-deceased"}}, nil
+	}
+	found, flagged := anchors.of(r)
+	if len(found) == 0 {
+		return []Interpretation{{Refused: anchors.without}}, nil
 	}
 	var list []Interpretation
-	for _, p := range plans {
-		one := &painRun{engine: e, plan: p, report: r, rules: e.pain[i], states: map[string]path.Variables{}}
+	for _, a := range found {
+		one := &painRun{engine: e, anchor: a, report: r, rules: e.pain[i]}
 		if flagged {
 			one.remark("pain-side-missing")
 		}
@@ -95,44 +101,23 @@ func (d *derivation) interpretPain(report Source) ([]Interpretation, error) {
 	return list, nil
 }
 
-// withoutAnchor says why there is no anchor that a report could be about.
-func (d *derivation) withoutAnchor() string {
-	operations := false
-	for _, p := range d.records.procedures {
-		if d.engine.selects(p.codes) {
-			operations = true
-			if p.plan == "entered-in-error" {
-				return "pain-surgery-in-error"
-			}
-		}
-	}
-	if operations && len(d.plans) > 0 {
-		return "pain-no-anchor-there"
-	}
-	return "pain-no-surgery"
-}
-
 // painRun is one interpretation on its way.
 type painRun struct {
-	engine    *Engine
-	plan      *plan
-	report    *painReport
-	rules     *painRules
-	result    Interpretation
-	day       time.Time
-	occasions []occasion
-	days      map[*step]time.Time
-	assumed   map[*step]bool
-	// base are the variables that are the same for all rules; states those with each window.
-	base   map[string][]*fhir.Node
-	states map[string]path.Variables
+	engine  *Engine
+	anchor  *anchor
+	report  *painReport
+	rules   *painRules
+	result  Interpretation
+	day     time.Time
+	days    map[*step]time.Time
+	assumed map[*step]bool
+	values  painValues
 }
 
 func (x *painRun) remark(code string) { x.result.Remarks = append(x.result.Remarks, code) }
 
 func (x *painRun) interpret() error {
-	x.result.Plan = x.plan.ref()
-	x.occasions = x.plan.painOccasions()
+	x.result.Plan, x.result.anchor, x.result.title = x.anchor.planRef, x.anchor, x.rules.title
 	g := x.rules.ranking
 	x.day = x.report.seen
 	happened := x.eventDays()
@@ -167,7 +152,7 @@ func (x *painRun) interpret() error {
 		return nil
 	}
 	for _, f := range g.refusals {
-		truth, err := f.expression.Truth(nil, x.with("none"))
+		truth, err := f.expression.truth(&x.values, "none")
 		if err != nil {
 			return err
 		}
@@ -186,7 +171,7 @@ func (x *painRun) interpret() error {
 func (x *painRun) eventDays() (happened []*fhir.Node) {
 	x.days, x.assumed = map[*step]time.Time{}, map[*step]bool{}
 	for _, ev := range x.engine.painEvents() {
-		day, was := ev.eventDay(x.occasions, x.day)
+		day, was := ev.eventDay(x.anchor.occasions, x.day)
 		if was {
 			happened = append(happened, stringNode(ev.step.id))
 		}
@@ -219,28 +204,16 @@ func codingNodes(codes []coding) (nodes []*fhir.Node) {
 }
 
 func (x *painRun) bind(happened []*fhir.Node, preExisting bool) {
-	x.base = emptyPainVariables()
-	x.base[varSites] = codingNodes(x.report.sites)
-	x.base[varTriggers] = codingNodes(x.report.triggers)
-	x.base[varScale] = codingNodes(x.report.codes)
-	x.base[varScore] = []*fhir.Node{x.report.score}
-	x.base[varEvents] = happened
-	x.base[varPreExisting] = []*fhir.Node{{Kind: fhir.Bool, Raw: []byte(strconv.FormatBool(preExisting))}}
-	x.base[varFacts] = factNodes(slices.Concat(x.plan.earlier, x.plan.operations))
-	for _, s := range x.plan.devices {
-		x.base[varDevices] = append(x.base[varDevices], s.Node)
-	}
-}
-
-// with are the variables for a rule whose window is in a state.
-func (x *painRun) with(state string) path.Variables {
-	v, ok := x.states[state]
-	if !ok {
-		x.base[varWindow] = []*fhir.Node{stringNode(state)}
-		v = path.Bind(x.base)
-		x.states[state] = v
-	}
-	return v
+	v := emptyPainVariables()
+	v[varSites] = codingNodes(x.report.sites)
+	v[varTriggers] = codingNodes(x.report.triggers)
+	v[varScale] = codingNodes(x.report.codes)
+	v[varScore] = []*fhir.Node{x.report.score}
+	v[varEvents] = happened
+	v[varPreExisting] = []*fhir.Node{{Kind: fhir.Bool, Raw: []byte(strconv.FormatBool(preExisting))}}
+	v[varFacts] = x.anchor.facts
+	v[varDevices] = x.anchor.devices
+	x.values = painValues{nodes: v}
 }
 
 // state says how the day lies to a window.
@@ -265,7 +238,7 @@ func (x *painRun) state(r *relation) (string, window) {
 func (x *painRun) holds(r *painRule) (bool, string, window, error) {
 	state, w := x.state(r.window)
 	for _, c := range r.conditions {
-		truth, err := c.Truth(nil, x.with(state))
+		truth, err := c.truth(&x.values, state)
 		if err != nil || truth != path.True {
 			return false, state, w, err
 		}
@@ -312,7 +285,7 @@ func (x *painRun) find(g *ranking, k *painCause) (*Finding, error) {
 	state, w := x.state(k.window)
 	f := &Finding{Cause: k.code.Code, cause: k, window: w}
 	for i, name := range parts {
-		n, err := whole(k.parts[name], x.with(state))
+		n, err := k.parts[name].whole(&x.values, state)
 		if err != nil {
 			return nil, fmt.Errorf("careplan: cause %s, %s: %w", k.id, name, err)
 		}
@@ -339,8 +312,8 @@ func (x *painRun) conclude() error {
 			shown = append(shown, f.cause.code.key())
 		}
 	}
-	x.base[varListed], x.base[varShown] = codingNodes(listed), codingNodes(shown)
-	x.states = map[string]path.Variables{}
+	x.values.nodes[varListed], x.values.nodes[varShown] = codingNodes(listed), codingNodes(shown)
+	x.values.bound = nil
 	for _, rules := range x.engine.pain {
 		x.result.Rules = append(x.result.Rules, rules.canonical)
 		for _, r := range rules.conclusions {

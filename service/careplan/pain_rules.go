@@ -26,6 +26,7 @@ const (
 // Specification: https://hl7.org/fhir/R4/plandefinition.html
 type painRules struct {
 	canonical   string
+	title       string
 	events      []*painEvent
 	ranking     *ranking
 	conclusions []*painRule
@@ -51,14 +52,14 @@ type ranking struct {
 
 // refusal is a condition without which there is no interpretation.
 type refusal struct {
-	expression *path.Expression
+	expression *painExpression
 	outcome    string
 }
 
 // painRule is something that is said where its conditions hold.
 type painRule struct {
 	id         string
-	conditions []*path.Expression
+	conditions []*painExpression
 	window     *relation // nil where the source states no time
 	code       coding    // of a statement; zero for none
 	outcome    string    // what a DetectedIssue is kept for; "" for none
@@ -69,7 +70,7 @@ type painRule struct {
 // painCause is a candidate cause. Its parts are whole numbers.
 type painCause struct {
 	painRule
-	parts      map[string]*path.Expression
+	parts      map[string]*painExpression
 	statements []*painRule
 }
 
@@ -109,7 +110,7 @@ func emptyPainVariables() map[string][]*fhir.Node {
 var painOutcomes = []string{
 	"pain-other-observation", "pain-report-withdrawn", "pain-not-measured", "pain-date-not-exact", "pain-onset-unclear",
 	"pain-onset-after-report", "pain-no-surgery", "pain-no-anchor-there", "pain-surgery-in-error", "pain-surgery-not-dated", "pain-pre-existing",
-	"pain-onset-not-exact", "pain-onset-not-known", "pain-site-not-read", "pain-side-missing", "pain-event-assumed", "pain-no-rules",
+	"pain-onset-not-exact", "pain-onset-not-known", "pain-site-not-read", "pain-side-missing", "pain-not-reviewed", "pain-same-subject", "pain-patient-deceased", "pain-event-assumed", "pain-no-rules",
 }
 
 // isRules reports that a PlanDefinition holds rules and no protocol.
@@ -126,7 +127,7 @@ func codingsKeys(n *fhir.Node, names ...string) (keys []coding) {
 
 // painRules compiles a PlanDefinition of type eca-rule.
 func (c *compiler) painRules(d *fhir.Node) *painRules {
-	r := &painRules{canonical: canonical(d)}
+	r := &painRules{canonical: canonical(d), title: d.Str("title")}
 	x := &expansion{compiler: c}
 	s := &scope{plan: d, steps: map[string]*step{}}
 	actions := d.Each("action")
@@ -212,14 +213,14 @@ func (x *expansion) ranking(s *scope, place string, a *fhir.Node) *ranking {
 		at := fmt.Sprintf("%s.dynamicValue[%d]", place, i)
 		name := v.Str("path")
 		if name == "onset" {
-			g.onset = x.painExpression(d, at, v)
+			g.onset = x.onReport(d, at, v)
 			continue
 		}
 		e := x.painExpression(d, at, v)
 		if e == nil {
 			continue
 		}
-		n, err := whole(e, path.Bind(nil))
+		n, err := whole(e.Expression, path.Bind(nil))
 		if err != nil {
 			x.fail(d, at, "must be a whole number: %v", err)
 		}
@@ -238,7 +239,7 @@ func (x *expansion) ranking(s *scope, place string, a *fhir.Node) *ranking {
 
 func (x *expansion) cause(s *scope, place string, a *fhir.Node) *painCause {
 	d := s.plan
-	k := &painCause{painRule: *x.painRule(s, place, a), parts: map[string]*path.Expression{}}
+	k := &painCause{painRule: *x.painRule(s, place, a), parts: map[string]*painExpression{}}
 	if x.terms.concepts[k.code.key()] == nil {
 		x.fail(d, place+".code", "a cause needs one code of a CodeSystem that is here")
 	}
@@ -292,7 +293,15 @@ func (x *expansion) painRule(s *scope, place string, a *fhir.Node) *painRule {
 	return r
 }
 
-func (x *expansion) painExpression(d *fhir.Node, place string, n *fhir.Node) *path.Expression {
+func (x *expansion) painExpression(d *fhir.Node, place string, n *fhir.Node) *painExpression {
+	if e := x.onReport(d, place, n); e != nil {
+		return remembering(e)
+	}
+	return nil
+}
+
+// onReport is an expression that may look at the report itself.
+func (x *expansion) onReport(d *fhir.Node, place string, n *fhir.Node) *path.Expression {
 	return x.expressionOver(emptyPainVariables(), d, place+".expression", n.Get("expression"))
 }
 
@@ -325,6 +334,8 @@ func (c *compiler) checkPain(all []*painRules) {
 		}
 	}
 	switch {
+	case len(all) > 0 && c.terms.concepts[coding{System: painStatements, Code: candidates}] == nil:
+		c.failAt(painStatements, "concept", "%q is missing", candidates)
 	case len(all) > 0 && rankings != 1:
 		c.failAt(all[0].canonical, "action", "%d rankings of causes of pain are loaded, and one is needed", rankings)
 	case rankings == 1 && (c.terms.sets[painSitesSet] == nil || c.terms.sets[painTriggersSet] == nil):

@@ -10,6 +10,7 @@ import (
 const (
 	painStatements = fhir.Canonical + "/CodeSystem/pain-statement"
 	audienceSystem = fhir.Canonical + "/CodeSystem/audience"
+	candidates     = "candidates" // the statement that lists the causes
 )
 
 // painStatement finds the words of a statement: the definition of the concept is for clinicians,

@@ -133,8 +133,10 @@ func (r *records) byType(kind string) []Source {
 }
 
 // localRef is a reference without the version it may name.
-func (r *records) localRef(s string) string {
-	if ref := fhir.ParseReference(s, r.Base); ref.Local() {
+func (r *records) localRef(s string) string { return localRef(r.Base, s) }
+
+func localRef(base, s string) string {
+	if ref := fhir.ParseReference(s, base); ref.Local() {
 		return ref.Type + "/" + ref.ID
 	}
 	return s

@@ -233,5 +233,5 @@ var (
 		note`)
 	flagOrder = strings.Fields(`resourceType id meta implicitRules language text contained extension modifierExtension
 		identifier status category code subject period encounter author`)
-	orders = map[string][]string{"CarePlan": carePlanOrder, "Goal": goalOrder, "Task": taskOrder, "DetectedIssue": detectedIssueOrder, "CareTeam": careTeamOrder, "RiskAssessment": riskOrder, "Flag": flagOrder, "CommunicationRequest": messageOrder}
+	orders = map[string][]string{"CarePlan": carePlanOrder, "Goal": goalOrder, "Task": taskOrder, "DetectedIssue": detectedIssueOrder, "CareTeam": careTeamOrder, "RiskAssessment": riskOrder, "Flag": flagOrder, "ClinicalImpression": impressionOrder, "CommunicationRequest": messageOrder}
 )
