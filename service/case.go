@@ -54,6 +54,19 @@ func (s *Service) patientCase(ctx context.Context, r *store.Reader, who person, 
 			c.Existing = append(c.Existing, careplan.Following(theirs, c.Inputs)...)
 		}
 	}
+	for _, e := range c.Existing {
+		if !s.protocols.LacksDigests(e) {
+			continue
+		}
+		last, err := s.lastWritten(ctx, r, e)
+		if err != nil {
+			return c, err
+		}
+		if c.Written == nil {
+			c.Written = map[string]*fhir.Node{}
+		}
+		c.Written[e.Type+"/"+e.ID] = last
+	}
 	return c, nil
 }
 

@@ -129,8 +129,11 @@ func (s *Service) apply(ctx context.Context, tx *store.Tx, guess *resolution, a 
 			}
 		}
 		id := found.id(i)
-		if err = s.touchCurrent(ctx, &tx.Reader, &touched, w.typ, id); err == nil {
-			out[i], err = s.remove(ctx, tx, w, id, at)
+		if err = s.touchCurrent(ctx, &tx.Reader, &touched, w.typ, id); err != nil {
+			return err
+		}
+		if out[i], err = s.remove(ctx, tx, w, id, at); out[i].Changed && s.prescribes(w.typ) {
+			touched.deleted = append(touched.deleted, fhir.Reference{Type: w.typ, ID: id})
 		}
 		return err
 	}); err != nil {

@@ -20,6 +20,8 @@ type patients struct {
 	named map[string]bool
 	// links are the Patients that a Patient resource was or is linked with.
 	links map[string][]string
+	// deleted are the derived resources that it deletes.
+	deleted []fhir.Reference
 }
 
 // link notes that two Patients are linked, or were: what is derived may move between them.
@@ -84,7 +86,7 @@ const patientParameter = "patient"
 // touchCurrent notes the patients of the version that is about to be replaced: a resource
 // may move from one patient to another.
 func (s *Service) touchCurrent(ctx context.Context, r *store.Reader, p *patients, typ, id string) error {
-	if typ != careplan.SubjectType && !s.protocols.Reads(typ) {
+	if !s.concernsCases(typ) {
 		return nil
 	}
 	current, err := r.Get(ctx, typ, id)
@@ -134,7 +136,10 @@ func (s *Service) derive(ctx context.Context, tx *store.Tx, touched patients, ou
 		if err != nil {
 			return err
 		}
-		stored, notices, err := s.deriveCase(ctx, tx, c)
+		if c.Deleted, err = s.justDeleted(ctx, &tx.Reader, who, touched.deleted); err != nil {
+			return err
+		}
+		stored, notices, err := s.deriveCase(ctx, tx, who, c)
 		if err != nil {
 			return err
 		}
@@ -145,54 +150,16 @@ func (s *Service) derive(ctx context.Context, tx *store.Tx, touched patients, ou
 }
 
 // deriveCase derives for one patient, and stores and returns what has changed.
-func (s *Service) deriveCase(ctx context.Context, tx *store.Tx, c careplan.Case) ([]*fhir.Resource, []careplan.Notice, error) {
+func (s *Service) deriveCase(ctx context.Context, tx *store.Tx, who person, c careplan.Case) ([]*fhir.Resource, []careplan.Notice, error) {
 	if len(c.Inputs) == 0 && len(c.Existing) == 0 {
 		return nil, nil, nil
 	}
-	result, err := s.prescribed(ctx, c)
+	c, result, err := s.settled(ctx, &tx.Reader, who, c)
 	if err != nil {
 		return nil, nil, err
 	}
-	if c.Taken, err = s.taken(ctx, &tx.Reader, c, result.Resources); err != nil {
-		return nil, nil, err
-	}
-	if len(c.Taken) > 0 {
-		if result, err = s.prescribed(ctx, c); err != nil {
-			return nil, nil, err
-		}
-	}
 	stored, err := s.storePrescribed(ctx, tx, c, result.Resources)
 	return stored, result.Notices, err
-}
-
-// taken are the ids of new resources that resources of other patients have.
-func (s *Service) taken(ctx context.Context, r *store.Reader, c careplan.Case, prescribed []careplan.Prescribed) (map[string]bool, error) {
-	own := map[string]bool{}
-	for _, e := range c.Existing {
-		own[e.Type+"/"+e.ID] = true
-	}
-	found := map[string]bool{}
-	for _, p := range prescribed {
-		ref := p.Type + "/" + p.ID
-		if own[ref] {
-			continue
-		}
-		stored, err := r.Get(ctx, p.Type, p.ID)
-		if fhir.KindOf(err) == fhir.NotFound || err == nil && stored.Deleted {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		source, err := asSource(stored)
-		if err != nil {
-			return nil, err
-		}
-		if of := careplan.SubjectOf(source.Node); of != "" && of != c.Subject {
-			found[ref] = true
-		}
-	}
-	return found, nil
 }
 
 // prescribed is what the protocols prescribe in a case. Faults of the engine go to the log.

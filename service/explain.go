@@ -44,6 +44,9 @@ func (s *Service) explain(in *invocation) (answering, error) {
 		if err != nil {
 			return Answer{}, err
 		}
+		if c, _, err = s.settled(ctx, r, who, c); err != nil {
+			return Answer{}, err
+		}
 		body, err := s.protocols.Explain(c, stored)
 		return Answer{Body: body}, err
 	}, nil

@@ -166,11 +166,11 @@ func (m *marker) mark(ctx context.Context, plans []*fhir.Resource, today time.Ti
 func (m *marker) markPatient(ctx context.Context, id string, today time.Time) (done bool, err error) {
 	differs := false
 	if err := m.store.View(ctx, func(ctx context.Context, r *store.Reader) error {
-		c, err := m.caseOn(ctx, r, id, today)
+		who, c, err := m.caseOn(ctx, r, id, today)
 		if err != nil {
 			return err
 		}
-		result, err := m.prescribed(ctx, c)
+		c, result, err := m.settled(ctx, r, who, c)
 		if err != nil {
 			return err
 		}
@@ -181,11 +181,11 @@ func (m *marker) markPatient(ctx context.Context, id string, today time.Time) (d
 		return false, err
 	}
 	err = m.lease.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		c, err := m.caseOn(ctx, &tx.Reader, id, today)
+		who, c, err := m.caseOn(ctx, &tx.Reader, id, today)
 		if err != nil {
 			return err
 		}
-		stored, _, err := m.deriveCase(ctx, tx, c)
+		stored, _, err := m.deriveCase(ctx, tx, who, c)
 		done = len(stored) > 0
 		return err
 	})
@@ -193,12 +193,12 @@ func (m *marker) markPatient(ctx context.Context, id string, today time.Time) (d
 }
 
 // caseOn is the case of a patient on a day.
-func (m *marker) caseOn(ctx context.Context, r *store.Reader, id string, today time.Time) (careplan.Case, error) {
+func (m *marker) caseOn(ctx context.Context, r *store.Reader, id string, today time.Time) (person, careplan.Case, error) {
 	who, err := m.person(ctx, r, id)
 	if err != nil {
-		return careplan.Case{}, err
+		return who, careplan.Case{}, err
 	}
 	c, err := m.patientCase(ctx, r, who, nil, m.now())
 	c.Today = today
-	return c, err
+	return who, c, err
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"aftercare/fhir"
@@ -141,4 +142,20 @@ func (p *provenance) body(at time.Time) []byte {
 		panic(err)
 	}
 	return body
+}
+
+// writtenBy is the version of a resource that the Provenance of a derivation tells of, 0 for none.
+func writtenBy(provenance *fhir.Node, of careplan.Source) int64 {
+	if !slices.ContainsFunc(provenance.Each("agent", "who", "reference"), func(n *fhir.Node) bool { return n.Text == careplan.Software }) {
+		return 0
+	}
+	last := int64(0)
+	for _, n := range provenance.Each("target", "reference") {
+		if version, is := strings.CutPrefix(n.Text, of.Type+"/"+of.ID+"/_history/"); is {
+			if v, err := strconv.ParseInt(version, 10, 64); err == nil {
+				last = max(last, v)
+			}
+		}
+	}
+	return last
 }

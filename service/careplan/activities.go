@@ -19,7 +19,7 @@ func (p *plan) activities() []*fhir.Node {
 	}
 	var list []*fhir.Node
 	windows := map[string]window{}
-	prescribed := map[string]bool{}
+	p.prescribed = map[string]bool{}
 	for _, s := range p.pathway.steps {
 		if s.activity == nil {
 			continue
@@ -28,9 +28,13 @@ func (p *plan) activities() []*fhir.Node {
 		if truth == path.False {
 			continue
 		}
-		prescribed[s.id] = true
+		p.prescribed[s.id] = true
 		var mark marked
 		was, own := existing[s.id], "not-started"
+		if p.removedActivity(s.id, was) {
+			p.callOff(s.id)
+			continue
+		}
 		if was != nil {
 			mark = p.d.engine.markOf(was)
 			was = unfollowedActivity(was)
@@ -48,6 +52,7 @@ func (p *plan) activities() []*fhir.Node {
 			}
 		} else {
 			p.keepBegun(s, was)
+			a = p.withDigests(a)
 			if !finished[own] && !finished[f.status] && p.schedules[s].dated && p.schedules[s].window != p.d.engine.scheduledWindow(was.Get("detail")) {
 				p.keptByPerson("activity "+s.id, []string{"scheduled"})
 			}
@@ -62,11 +67,11 @@ func (p *plan) activities() []*fhir.Node {
 	for _, a := range p.existing.Each("activity") {
 		a = unfollowedActivity(reopenedActivity(a))
 		id := a.Str("id")
-		if prescribed[id] {
+		if p.prescribed[id] {
 			continue
 		}
 		f := p.follow(&step{id: id}, a.Str("detail", "status"), p.taskOf(id))
-		if f.task != "" || !replaceable(a) || !p.d.engine.derived(a) || editedActivity(a) {
+		if f.task != "" || !replaceable(a) || !p.d.engine.derived(a) || p.editedActivity(a) {
 			a = p.followActivity(a, f)
 			list = append(list, a)
 			p.keepTask(a)
@@ -76,8 +81,21 @@ func (p *plan) activities() []*fhir.Node {
 }
 
 // editedActivity reports that a person has changed an activity that has not been begun.
-func editedActivity(a *fhir.Node) bool {
-	return len(editedParts(a.Get("detail"), writtenBefore(a), detailParts)) > 0
+func (p *plan) editedActivity(a *fhir.Node) bool {
+	return len(editedParts(a.Get("detail"), p.activityBefore(a), detailParts)) > 0
+}
+
+// withDigests is an activity that has been begun, with what the engine had written of it, if that
+// is known, for when somebody sets it back.
+func (p *plan) withDigests(a *fhir.Node) *fhir.Node {
+	before := p.activityBefore(a)
+	if writtenIn(a) != "" || before == "" {
+		return a
+	}
+	o := members(a)
+	o.set("extension", append(listIn(o, "extension"), raw{asNode(writtenDigests(before))}))
+	o.arrange(activityOrder)
+	return o.node()
 }
 
 // actual is when an activity takes place: on the day that the record gives, or else in its
@@ -129,6 +147,9 @@ func (p *plan) activity(s *step, was *fhir.Node, performers []raw, assumed []ass
 	d.put("code", def.code)
 	var goals []reference
 	for _, g := range s.goals {
+		if p.removed("Goal", goalSystem, g.id) {
+			continue
+		}
 		goals = append(goals, reference{Reference: "Goal/" + p.goalID(g)})
 	}
 	d.set("goal", goals)
@@ -145,7 +166,7 @@ func (p *plan) activity(s *step, was *fhir.Node, performers []raw, assumed []ass
 		texts = append(texts, a.text)
 	}
 	d.set("description", strings.Join(texts, " "))
-	now, kept := keepEdits(&d, was.Get("detail"), writtenBefore(was), detailParts)
+	now, kept := keepEdits(&d, was.Get("detail"), p.activityBefore(was), detailParts)
 	p.keptByPerson("activity "+s.id, kept)
 	if slices.Contains(kept, "scheduled") {
 		p.keepBegun(s, was)

@@ -64,6 +64,14 @@ type Case struct {
 	Inputs []Source
 	// Existing are the derived resources that exist, of the kinds of Engine.Outputs.
 	Existing []Source
+	// Written are the last versions that derivations wrote, by "Type/id", of those Existing for
+	// which Engine.LacksDigests asks.
+	Written map[string]*fhir.Node
+	// Deleted are derived resources that people have deleted, with what they held last. Those
+	// that nothing asks for may be left out.
+	Deleted []Source
+	// Unnamed are the identifiers, by "Type/id", that people have taken off Existing.
+	Unnamed map[string]string
 	// Taken are ids, as "Type/id", that new resources cannot have: what was moved to another
 	// patient has them.
 	Taken map[string]bool

@@ -11,14 +11,10 @@ import (
 // one under its key, and puts that plan and what belongs to it under the key of the course. So
 // a plan follows its operations where their site turns out to be another, or where an earlier
 // anchor becomes known, and keeps what people did. Of several plans for the same operations, as
-// those of merged patients, one with something begun stays.
+// those of merged patients, one with something begun stays. A course that has none gets the one that
+// people have deleted, if there is such a one.
 func (d *derivation) claim(p *protocol, courses []*course) map[*course]Source {
-	var plans []Source
-	for _, s := range d.records.existingOf("CarePlan") {
-		if d.protocolOf(s.Node) == p && identifierIn(s.Node, planSystem) != "" && !d.kept["CarePlan "+s.ID] {
-			plans = append(plans, s)
-		}
-	}
+	plans := d.plansOf(p, courses, d.records.existingOf("CarePlan"))
 	claimed := map[*course]Source{}
 	take := func(fits func(c *course, s Source) bool) {
 		for _, c := range courses {
@@ -43,6 +39,10 @@ func (d *derivation) claim(p *protocol, courses []*course) map[*course]Source {
 	take(func(c *course, s Source) bool { return sameKey(c, s) && d.shares(c, s) })
 	take(d.shares)
 	take(sameKey)
+	unclaimed := plans
+	plans = d.plansOf(p, courses, d.records.Deleted)
+	take(d.shares)
+	take(sameKey)
 	moves, taken := map[string]string{}, map[string]bool{}
 	for c, s := range claimed {
 		moves[identifierIn(s.Node, planSystem)] = d.key(p, c)
@@ -50,16 +50,62 @@ func (d *derivation) claim(p *protocol, courses []*course) map[*course]Source {
 	for _, c := range courses {
 		taken[d.key(p, c)] = true
 	}
-	for _, s := range plans { // what nobody claims makes room
+	for _, s := range unclaimed { // what nobody claims makes room
 		if key := identifierIn(s.Node, planSystem); taken[key] {
 			moves[key] = hashID(s.ID, "without a place")
 		}
 	}
 	d.records.move(moves)
 	for c, s := range claimed {
-		claimed[c] = *d.records.existingAt(s.Type, s.ID)
+		if now := d.records.existingAt(s.Type, s.ID); now != nil {
+			claimed[c] = *now
+		}
 	}
 	return claimed
+}
+
+// plansOf are those of the given resources that are plans by a protocol, also where a client has
+// dropped its name.
+func (d *derivation) plansOf(p *protocol, courses []*course, from []Source) (plans []Source) {
+	for _, s := range from {
+		key := identifierIn(s.Node, planSystem)
+		if s.Type != "CarePlan" || key == "" || d.kept["CarePlan "+s.ID] {
+			continue
+		}
+		unnamed := s.Node.Get("instantiatesCanonical") == nil && slices.ContainsFunc(courses, func(c *course) bool { return d.key(p, c) == key })
+		if unnamed || d.protocolOf(s.Node) == p {
+			plans = append(plans, s)
+		}
+	}
+	return plans
+}
+
+// deletedPlan reports that a plan is one that a person has deleted.
+func (d *derivation) deletedPlan(id string) bool {
+	return slices.ContainsFunc(d.records.Deleted, func(s Source) bool { return s.Type == "CarePlan" && s.ID == id })
+}
+
+// asksAnew reports that an operation of a course has come to be known since a plan was deleted: one
+// that the plan does not name.
+func (d *derivation) asksAnew(c *course, deleted *fhir.Node) bool {
+	about := d.about(Source{Node: deleted})
+	return slices.ContainsFunc(c.usable(), func(op *procedure) bool { return !slices.Contains(about, op.ref()) })
+}
+
+// leaveDeleted ends what belongs to a plan that a person has deleted, and tells about it.
+func (d *derivation) leaveDeleted(c *course, key string, deleted Source) {
+	const reason = "plan-deleted"
+	for _, op := range c.operations {
+		if op.usable() {
+			d.tell(reason, op.ref(), op)
+		} else {
+			d.tellStatus(op)
+		}
+	}
+	if !d.records.deceased() {
+		d.tellClosed(deleted.ref(), key, deleted.Node.Str("title"), reason)
+	}
+	d.closeBelongings(key, closureOf("revoked", reason), true)
 }
 
 // move gives plans other keys, from the old to the new, and all that carries the old ones too.
@@ -123,8 +169,12 @@ func Following(existing, inputs []Source) []Source {
 	}
 	keys := map[string]bool{}
 	for _, s := range existing {
-		for _, n := range s.Node.Each("supportingInfo", "reference") {
-			if ref := fhir.ParseReference(n.Text, ""); s.Type == "CarePlan" && ref.Type == "Procedure" && own["Procedure/"+ref.ID] {
+		if s.Type != "CarePlan" {
+			continue
+		}
+		basis, _ := supportOf(s.Node, nil)
+		for _, n := range basis {
+			if ref := fhir.ParseReference(n.Str("reference"), ""); ref.Type == "Procedure" && own["Procedure/"+ref.ID] {
 				keys[identifierIn(s.Node, planSystem)] = true
 			}
 		}
@@ -140,8 +190,9 @@ func Following(existing, inputs []Source) []Source {
 // about are the Procedures that a plan names.
 func (d *derivation) about(s Source) []string {
 	var refs []string
-	for _, n := range s.Node.Each("supportingInfo", "reference") {
-		if ref := d.records.localRef(n.Text); strings.HasPrefix(ref, "Procedure/") {
+	basis, _ := supportOf(s.Node, d.records.lastWritten(s.Node))
+	for _, n := range basis {
+		if ref := d.records.localRef(n.Str("reference")); strings.HasPrefix(ref, "Procedure/") {
 			refs = append(refs, ref)
 		}
 	}

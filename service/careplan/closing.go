@@ -311,10 +311,11 @@ func (d *derivation) closeOrphans() {
 // counted: a feed may strip a record that was entered in error of code and site. elsewhere is
 // true where another plan stands for one of them.
 func (d *derivation) madeFrom(existing *fhir.Node) (found []*procedure, elsewhere bool) {
-	for _, ref := range existing.Each("supportingInfo", "reference") {
-		p := d.records.byID[d.records.localRef(ref.Text)]
+	basis, _ := supportOf(existing, d.records.lastWritten(existing))
+	for _, n := range basis {
+		p := d.records.byID[d.records.localRef(n.Str("reference"))]
 		switch {
-		case p == nil || p.planRef == "" && len(p.parents) > 0:
+		case p == nil || p.Type != "Procedure" || p.planRef == "" && len(p.parents) > 0:
 		case !p.usable():
 			found = append(found, p)
 		case p.planRef != "" || p.ends != nil:

@@ -99,6 +99,10 @@ func (d *derivation) course(p *protocol, c *course, existing *fhir.Node, id stri
 		id = d.records.newID("CarePlan", key)
 	}
 	usable := c.usable()
+	if existing != nil && d.deletedPlan(id) && (len(usable) == 0 || d.records.deceased() || !d.asksAnew(c, existing)) {
+		d.leaveDeleted(c, key, Source{Type: "CarePlan", ID: id, Node: existing})
+		return
+	}
 	var planned []*procedure
 	for _, op := range c.operations {
 		switch {

@@ -12,13 +12,17 @@ import (
 
 // writtenExtension holds a short digest of each part that the engine last wrote: 4
 // characters a part, in the order of the parts. A part that differs from its digest was
-// changed by a person, and stays as that person left it. A part without a digest, in what
-// was written before there were digests, counts as the engine's.
+// changed by a person, and stays as that person left it. Where the digests are missing, as in
+// what was written before there were any, those of the last version that derivations wrote take
+// their place (Case.Written). Without that, all that differs counts as a person's. On a plan, the
+// ids of the activities that the engine wrote follow, each behind a space: one that is missing
+// later was taken out by a person.
 const writtenExtension = fhir.Canonical + "/StructureDefinition/written"
 
 // The parts whose digests are kept. A new one goes to the end of its list.
 var (
 	detailParts = []string{"kind", "code", "goal", "doNotPerform", "scheduled", "performer", "productCodeableConcept", "description"}
+	planParts   = []string{"title", "period", "author"}
 	taskParts   = []string{"code", "description", "performerType", "owner", "reasonReference", "restriction", "priority"}
 	goalParts   = []string{"category", "priority", "description", "startDate", "target"}
 )
@@ -95,15 +99,16 @@ func keepEdits(o *object, existing *fhir.Node, before string, parts []string) (n
 	return now, kept
 }
 
-// editedParts are the parts of what exists that differ from what the engine wrote.
+// editedParts are the parts of what exists that differ from what the engine wrote. A part whose
+// digest is missing differs.
 func editedParts(existing *fhir.Node, before string, parts []string) (found []string) {
-	if existing == nil || before == "" {
+	if existing == nil {
 		return nil
 	}
 	was := digests(existing, parts)
 	for i, part := range parts {
 		from, to := i*digestLength, (i+1)*digestLength
-		if to <= len(before) && before[from:to] != was[from:to] {
+		if to > len(before) || before[from:to] != was[from:to] {
 			found = append(found, part)
 		}
 	}
@@ -117,5 +122,65 @@ func writtenDigests(digests string) any {
 	}{writtenExtension, digests}
 }
 
-// writtenBefore are the digests that an element carries, "" for none.
-func writtenBefore(n *fhir.Node) string { return extensionValue(n, writtenExtension, "valueString") }
+// writtenIn are the digests that an element carries, "" for none.
+func writtenIn(n *fhir.Node) string {
+	digests, _, _ := strings.Cut(extensionValue(n, writtenExtension, "valueString"), " ")
+	return digests
+}
+
+// writtenBefore are the digests of the parts of a resource as the engine last wrote them, "" where
+// nobody knows.
+func (r *records) writtenBefore(existing *fhir.Node, parts []string) string {
+	if before := writtenIn(existing); before != "" || existing == nil {
+		return before
+	}
+	last := r.lastWritten(existing)
+	if before := writtenIn(last); before != "" || last == nil {
+		return before
+	}
+	return digests(last, parts)
+}
+
+// activityBefore is writtenBefore for an activity of the plan.
+func (p *plan) activityBefore(a *fhir.Node) string {
+	if before := writtenIn(a); before != "" {
+		return before
+	}
+	for _, last := range p.d.records.lastWritten(p.existing).Each("activity") {
+		if last.Str("id") != a.Str("id") {
+			continue
+		}
+		if before := writtenIn(last); before != "" {
+			return before
+		}
+		return digests(last.Get("detail"), detailParts)
+	}
+	return ""
+}
+
+// lastWritten is the last version of a resource that derivations wrote, nil where that is not
+// known.
+func (r *records) lastWritten(existing *fhir.Node) *fhir.Node {
+	return r.Written[existing.Str("resourceType")+"/"+existing.Str("id")]
+}
+
+// LacksDigests reports that a derived resource does not say what the engine wrote last, although
+// that may matter: its last version that derivations wrote belongs into Case.Written.
+func (e *Engine) LacksDigests(s Source) bool {
+	switch s.Type {
+	case "Task", "Goal":
+		member := "status"
+		if s.Type == "Goal" {
+			member = "lifecycleStatus"
+		}
+		return writtenIn(s.Node) == "" && ownStatus(unfollowed(reopened(s.Node, member), opened[s.Type]), member)
+	case "CarePlan":
+		if endedByPerson(reopened(s.Node, "status")) {
+			return false
+		}
+		return writtenIn(s.Node) == "" || slices.ContainsFunc(s.Node.Each("activity"), func(a *fhir.Node) bool {
+			return writtenIn(a) == "" && e.derived(a)
+		})
+	}
+	return false
+}

@@ -139,16 +139,6 @@ func TestPeoplesEditsStay(t *testing.T) {
 		planned = replaceInput(t, planned, op("b", "stage-2", "2026-09-01", ""))
 		reason(find(plan1(t, derive(t, e, planned)), id).Get("detail"), "not in June")
 	})
-	t.Run("a plan from before there were digests is the engine's", func(t *testing.T) {
-		c := running(t, e, single)
-		for i, s := range c.Existing {
-			c.Existing[i].Node = stripped(t, s.Node, writtenExtension)
-		}
-		r := derive(t, e, replaceInput(t, c, corrected))
-		if got := dates(plan1(t, r))["staples-complete"]; got != "2026-04-06" || told(t, r, "kept-by-person") != "" {
-			t.Errorf("got %s", got)
-		}
-	})
 	t.Run("a text, a performer taken out: each part for itself", func(t *testing.T) {
 		c := running(t, e, single)
 		c = edit(t, c, "CarePlan", `"description":"Remove the first part of the skin staples.`, `"description":"At home, please.`)

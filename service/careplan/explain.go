@@ -89,8 +89,9 @@ func (x *explanation) without(d *derivation, stored Source) {
 		text += " Why: " + strings.Join(why, "; ") + "."
 	}
 	x.add("sentence", "valueString", text)
-	for _, ref := range stored.Node.Each("supportingInfo", "reference") {
-		if s, ok := d.records.byRef[d.records.localRef(ref.Text)]; ok {
+	basis, _ := supportOf(stored.Node, d.records.lastWritten(stored.Node))
+	for _, n := range basis {
+		if s, ok := d.records.byRef[d.records.localRef(n.Str("reference"))]; ok {
 			x.part("input", parameter("record", "valueReference", reference{Reference: versionOf(s)}))
 		}
 	}

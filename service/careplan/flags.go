@@ -47,7 +47,7 @@ func (d *derivation) flags() {
 		if exists && ownStatus(was, "status") && was.Str("status") == "inactive" {
 			was = restated(was, "status", "active", []any{derivedStatus("active")}).node()
 		}
-		o, _ = keepOrUpdate(o, was, "status", nil)
+		o, _ = d.records.keepOrUpdate(o, was, "status", nil)
 		var basis []Source
 		for _, p := range x.procedures {
 			basis = append(basis, p.Source)

@@ -21,7 +21,7 @@ func (p *plan) goals() []raw {
 	for _, g := range p.pathway.goals {
 		id := p.goalID(g)
 		ours["Goal/"+id] = true
-		if truth, _ := p.applies(g.level); truth == path.False {
+		if truth, _ := p.applies(g.level); truth == path.False || p.removed("Goal", goalSystem, g.id) {
 			continue
 		}
 		p.goal(g, id)
@@ -96,7 +96,7 @@ func (p *plan) goal(g *goal, id string) {
 	o.set("target", targets)
 	o.arrange(goalOrder)
 	existing := p.d.records.existing[existingKey{"Goal", goalSystem, p.key + "#" + g.id}]
-	o, kept := keepOrUpdate(o, existing.Node, "lifecycleStatus", goalParts)
+	o, kept := p.d.records.keepOrUpdate(o, existing.Node, "lifecycleStatus", goalParts)
 	p.keptByPerson("goal "+g.id, kept)
 	p.d.emit("Goal", id, o, p.basis(), p.definitions())
 }

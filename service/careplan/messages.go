@@ -104,6 +104,9 @@ func (d *derivation) messageTo(key, planRef, text string, to []raw) object {
 func (d *derivation) emitMessage(o object, key string, basis []Source) {
 	const kind = "CommunicationRequest"
 	was, exists := d.records.existing[existingKey{kind, messageSystem, key}]
+	if !exists && d.records.deleted(kind, messageSystem, key) != nil {
+		return // somebody does not want it said
+	}
 	authored := d.records.At.Format(instantLayout)
 	id := ""
 	if exists {
@@ -118,7 +121,7 @@ func (d *derivation) emitMessage(o object, key string, basis []Source) {
 	o.set("authoredOn", authored)
 	o.arrange(messageOrder)
 	if exists {
-		o, _ = keepOrUpdate(o, was.Node, "status", nil)
+		o, _ = d.records.keepOrUpdate(o, was.Node, "status", nil)
 	}
 	d.result.Resources = slices.DeleteFunc(d.result.Resources, func(p Prescribed) bool { // a left-over before the plan was closed
 		return p.Type == kind && p.ID == id

@@ -146,7 +146,7 @@ func (d *derivation) issues() {
 		o.set("implicated", implicated)
 		o.set("detail", x.outcome.text)
 		if exists {
-			o, _ = keepOrUpdate(o, existing.Node, "status", nil)
+			o, _ = d.records.keepOrUpdate(o, existing.Node, "status", nil)
 		}
 		d.emit("DetectedIssue", id, o, basis, nil)
 	}

@@ -43,6 +43,10 @@ type plan struct {
 	// keptAs are the activities, Tasks and Goals in which a person's change stands beside
 	// what the plan would say.
 	keptAs []string
+	// prescribed are the activities, by id, that the protocol asks for now.
+	prescribed map[string]bool
+	// gone is what people have taken out of the plan.
+	gone removals
 }
 
 func (p *plan) ref() string { return "CarePlan/" + p.id }
@@ -77,6 +81,7 @@ func (p *plan) derive() {
 		return
 	}
 	status := p.ownStatus()
+	p.readRemovals()
 	activities := p.activities()
 	goals := p.goals()
 	o := object{}
@@ -84,7 +89,6 @@ func (p *plan) derive() {
 	o.set("id", p.id)
 	o.put("meta", p.existing.Get("meta"))
 	o.set("language", "en-GB")
-	o.set("extension", []any{derivedStatus(status)})
 	o.set("identifier", p.identifiers())
 	o.set("instantiatesCanonical", []string{p.pathway.canonical, p.protocol.canonical})
 	o.set("replaces", p.replaced())
@@ -100,10 +104,13 @@ func (p *plan) derive() {
 	o.set("supportingInfo", p.supportingInfo())
 	o.set("goal", goals)
 	o.set("activity", raws(activities))
+	now, kept := keepEdits(&o, p.existing, p.d.records.writtenBefore(p.existing, planParts), planParts)
+	p.keptByPerson("plan", kept)
+	o.set("extension", p.extensions(status, now, activities))
 	if p.existing != nil {
 		mergeExtensions(&o, p.existing)
 		o.set("note", notesOfPeople(p.existing))
-		o.keep(p.existing, "text", "period", "_status", "note", "replaces")
+		o.keep(p.existing, "text", "title", "period", "author", "_status", "note", "replaces")
 	}
 	o.set("text", p.narrative(o, activities))
 	o.arrange(carePlanOrder)
@@ -128,10 +135,14 @@ func (p *plan) ownStatus() string {
 // closedByPerson reports that somebody has ended the plan. It is then a record of what
 // was, and stays as it is.
 func (p *plan) closedByPerson() bool {
-	if p.existing == nil || ownStatus(p.existing, "status") {
+	return p.existing != nil && endedByPerson(p.existing)
+}
+
+func endedByPerson(plan *fhir.Node) bool {
+	if ownStatus(plan, "status") {
 		return false
 	}
-	switch p.existing.Str("status") {
+	switch plan.Str("status") {
 	case "completed", "revoked", "entered-in-error":
 		return true
 	}
@@ -310,27 +321,4 @@ func (p *plan) created() string {
 		return was
 	}
 	return p.d.records.At.Format(instantLayout)
-}
-
-// supporting are the types of the records that a plan names in supportingInfo.
-var supporting = map[string]bool{"Procedure": true, "Device": true, "BodyStructure": true, "DeviceUseStatement": true}
-
-// supportingInfo names the records that the plan rests on, and what others have added of
-// other types.
-func (p *plan) supportingInfo() []raw {
-	var list []raw
-	seen := map[string]bool{}
-	for _, s := range p.basis() {
-		if supporting[s.Type] {
-			seen[s.ref()] = true
-			list = append(list, raw{asNode(reference{Reference: s.ref()})})
-		}
-	}
-	for _, n := range p.existing.Each("supportingInfo") {
-		ref := fhir.ParseReference(n.Str("reference"), "")
-		if !supporting[ref.Type] && !seen[n.Str("reference")] {
-			list = append(list, raw{n})
-		}
-	}
-	return list
 }

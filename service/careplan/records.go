@@ -83,10 +83,16 @@ func (e *Engine) read(c Case) *records {
 			}
 		}
 	}
-	r.Existing = slices.Clone(c.Existing)
-	slices.SortFunc(r.Existing, func(a, b Source) int { return strings.Compare(a.ref(), b.ref()) })
+	byRef := func(a, b Source) int { return strings.Compare(a.ref(), b.ref()) }
+	r.Existing = slices.SortedFunc(slices.Values(c.Existing), byRef)
 	for i, s := range r.Existing {
-		r.change(i, r.ofSubject(s.Node))
+		r.change(i, r.ofSubject(e.named(s, c.Unnamed[s.ref()])))
+	}
+	r.Deleted = slices.DeleteFunc(slices.SortedFunc(slices.Values(c.Deleted), byRef), func(s Source) bool {
+		return r.existingAt(s.Type, s.ID) != nil // made again
+	})
+	for i, s := range r.Deleted {
+		r.Deleted[i].Node = r.ofSubject(s.Node)
 	}
 	r.index()
 	return r
@@ -108,6 +114,41 @@ func (r *records) index() {
 			r.existing[existingKey{s.Type, id.Str("system"), id.Str("value")}] = s
 		}
 	}
+}
+
+// named is a derived resource with the identifier that it had, where a person has taken that off.
+func (e *Engine) named(s Source, value string) *fhir.Node {
+	if value == "" {
+		return s.Node
+	}
+	o := members(s.Node)
+	for _, out := range e.Outputs() {
+		if out.Type == s.Type {
+			o.set("identifier", append([]raw{{asNode(identifier{out.IdentifierSystem, value})}}, raws(s.Node.Each("identifier"))...))
+		}
+	}
+	o.arrange(orders[s.Type])
+	return o.node()
+}
+
+// IdentifierOf is the identifier by which derivations know a resource of theirs, "" for none.
+func (e *Engine) IdentifierOf(typ string, n *fhir.Node) string {
+	for _, out := range e.Outputs() {
+		if out.Type == typ {
+			return identifierIn(n, out.IdentifierSystem)
+		}
+	}
+	return ""
+}
+
+// deleted is the derived resource with an identifier that a person has deleted, nil for none.
+func (r *records) deleted(kind, system, value string) *Source {
+	for i, s := range r.Deleted {
+		if s.Type == kind && identifierIn(s.Node, system) == value {
+			return &r.Deleted[i]
+		}
+	}
+	return nil
 }
 
 // existingAt is the derived resource of a type and id, nil if there is none.

@@ -62,12 +62,12 @@ var written = []string{
 // status, all that exists stays as it is; else members that the engine does not write
 // are kept beside those that it does, and so are the parts that a person has changed, whose
 // names it returns.
-func keepOrUpdate(o object, existing *fhir.Node, status string, parts []string) (object, []string) {
+func (r *records) keepOrUpdate(o object, existing *fhir.Node, status string, parts []string) (object, []string) {
 	existing = reopened(existing, status)
 	if existing != nil && !ownStatus(existing, status) {
 		return members(existing), nil
 	}
-	now, kept := keepEdits(&o, existing, writtenBefore(existing), parts)
+	now, kept := keepEdits(&o, existing, r.writtenBefore(existing, parts), parts)
 	if len(parts) > 0 {
 		o.set("extension", append(listIn(o, "extension"), raw{&fhir.Node{Raw: encode(writtenDigests(now))}}))
 	}
@@ -127,7 +127,7 @@ func restated(existing *fhir.Node, member, status string, extensions []any) obje
 
 // ownExtensions are those that the engine writes or leaves out as it sees fit.
 var ownExtensions = []string{
-	factExtension, policyExtension, policyCodeExtension, statusExtension, beforeExtension, writtenExtension, followedExtension, progressExtension,
+	factExtension, policyExtension, policyCodeExtension, statusExtension, beforeExtension, writtenExtension, followedExtension, progressExtension, removedExtension,
 }
 
 // mergeExtensions adds the extensions of an existing element whose urls are not ours.

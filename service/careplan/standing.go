@@ -16,6 +16,8 @@ func (x *explanation) standing(p *plan, s *step, truth path.Truth) string {
 	case i >= 0:
 	case truth == path.False:
 		return ""
+	case p.gone.all[activityKind+"/"+s.id]:
+		return "Somebody has taken it out of the plan, so it stays out."
 	default:
 		return "The stored version does not have it."
 	}
@@ -29,7 +31,10 @@ func (x *explanation) standing(p *plan, s *step, truth path.Truth) string {
 			by, is = now, was
 		}
 	}
-	edited := editedParts(detail, writtenBefore(a), detailParts)
+	var edited []string
+	if before := p.activityBefore(a); before != "" {
+		edited = editedParts(detail, before, detailParts)
+	}
 	switch {
 	case closedByEngine(detail):
 		return "It is " + status + ": " + strings.Join(displays(detail), "; ") + "."

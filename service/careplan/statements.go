@@ -63,7 +63,7 @@ func (p *plan) statement(s *step) {
 	o.set("basedOn", reference{Reference: p.ref()})
 	o.arrange(riskOrder)
 	if exists {
-		o, _ = keepOrUpdate(o, was.Node, "status", nil)
+		o, _ = p.d.records.keepOrUpdate(o, was.Node, "status", nil)
 	}
 	p.d.emit(kind, id, o, p.basis(), p.definitions())
 }

@@ -42,6 +42,20 @@ func (p *plan) keepTask(a *fhir.Node) {
 	}
 }
 
+// callOff ends the Task of an activity that a person has taken out of the plan, as if the activity
+// were cancelled.
+func (p *plan) callOff(id string) {
+	if t := p.taskOf(id); t.node != nil {
+		o := members(t.node)
+		if f := p.followedTask(t.node, "cancelled"); f.status != "" {
+			p.d.give(&o, f)
+		}
+		p.businessStatus(&o, "")
+		o.arrange(taskOrder)
+		p.d.emit("Task", t.id, o, p.basis(), p.definitions())
+	}
+}
+
 // task writes the Task for a step that somebody else has to do, with the activity as it is
 // in the plan. An undated step has none yet, nor has a provisional one: nobody can be asked to
 // do something on no day. Where the activity has been begun, its Task stays as it is. One that is
@@ -55,7 +69,7 @@ func (p *plan) task(s *step, a *fhir.Node, t *activityTask, owner *fhir.Node, be
 		return
 	}
 	when := p.d.engine.scheduledWindow(a.Get("detail"))
-	if !s.task || when == (window{}) || p.schedules[s].provisional || !p.asksForTask(s) {
+	if !s.task || when == (window{}) || p.schedules[s].provisional || !p.asksForTask(s) || p.removed("Task", activitySystem, s.id) {
 		return
 	}
 	authored := p.d.records.At.Format(instantLayout)
@@ -93,7 +107,7 @@ func (p *plan) task(s *step, a *fhir.Node, t *activityTask, owner *fhir.Node, be
 	o.set("restriction", struct {
 		Period period `json:"period"`
 	}{periodOf(when)})
-	o, kept := keepOrUpdate(o, t.node, "status", taskParts)
+	o, kept := p.d.records.keepOrUpdate(o, t.node, "status", taskParts)
 	p.keptByPerson("task "+s.id, kept)
 	if t.node != nil && !slices.Contains(kept, "restriction") {
 		p.tellMoved(s, t.node, owner, when)

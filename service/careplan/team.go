@@ -90,7 +90,7 @@ func (p *plan) team(key, id string) {
 	o.set("participant", p.teamMembers(t, was.Node))
 	o.arrange(careTeamOrder)
 	if exists {
-		o, _ = keepOrUpdate(o, was.Node, "status", nil)
+		o, _ = p.d.records.keepOrUpdate(o, was.Node, "status", nil)
 	}
 	p.d.emit("CareTeam", id, o, p.basis(), nil)
 }
