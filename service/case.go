@@ -12,8 +12,9 @@ import (
 )
 
 // patientCase gathers all that a derivation reads: what is about any of the records of a person, and
-// of what exists of Patients that one of them was linked with, what follows its operations.
-func (s *Service) patientCase(ctx context.Context, r *store.Reader, who person, links map[string][]string, at time.Time) (careplan.Case, error) {
+// of what exists of Patients that one of them was linked with, what follows its operations. Of
+// reports of pain it has those that are looked at.
+func (s *Service) patientCase(ctx context.Context, r *store.Reader, who person, links map[string][]string, look look, at time.Time) (careplan.Case, error) {
 	c := careplan.Case{Base: s.baseURL, Subject: careplan.SubjectType + "/" + who.record, At: at}
 	patient, err := r.Get(ctx, careplan.SubjectType, who.record)
 	switch {
@@ -26,6 +27,7 @@ func (s *Service) patientCase(ctx context.Context, r *store.Reader, who person, 
 	case err != nil && fhir.KindOf(err) != fhir.NotFound:
 		return c, err
 	}
+	some := false
 	for _, id := range who.records {
 		if involved, err := s.involved(ctx, r, id); err != nil || !involved {
 			if err != nil {
@@ -33,6 +35,7 @@ func (s *Service) patientCase(ctx context.Context, r *store.Reader, who person, 
 			}
 			continue
 		}
+		some = true
 		for _, typ := range s.protocols.Inputs() {
 			if c.Inputs, err = s.ofPatient(ctx, r, c.Inputs, typ, id, ""); err != nil {
 				return c, err
@@ -54,6 +57,11 @@ func (s *Service) patientCase(ctx context.Context, r *store.Reader, who person, 
 			c.Existing = append(c.Existing, careplan.Following(theirs, c.Inputs)...)
 		}
 	}
+	if some {
+		if err := s.addReports(ctx, r, &c, who, look); err != nil {
+			return c, err
+		}
+	}
 	for _, e := range c.Existing {
 		if !s.protocols.LacksDigests(e) {
 			continue
@@ -70,10 +78,13 @@ func (s *Service) patientCase(ctx context.Context, r *store.Reader, who person, 
 	return c, nil
 }
 
-// existingOf appends the derived resources of a patient.
+// existingOf appends the derived resources of a patient, but for what is made of reports of pain.
 func (s *Service) existingOf(ctx context.Context, r *store.Reader, into []careplan.Source, id string) ([]careplan.Source, error) {
 	var err error
 	for _, o := range s.protocols.Outputs() {
+		if o.OfReport {
+			continue
+		}
 		if into, err = s.ofPatient(ctx, r, into, o.Type, id, o.IdentifierSystem); err != nil {
 			return into, err
 		}

@@ -177,6 +177,9 @@ func (s *Service) apply(ctx context.Context, tx *store.Tx, guess *resolution, a 
 		c := found.contents[i]
 		if out[i], err = s.put(ctx, tx, w, id, c, at); err == nil {
 			s.touch(&touched, w.typ, id, c.rows)
+			if out[i].Resource.Version == 1 && out[i].Changed {
+				touched.isNew(w.typ + "/" + id)
+			}
 		}
 		return err
 	}

@@ -22,6 +22,9 @@ type patients struct {
 	links map[string][]string
 	// deleted are the derived resources that it deletes.
 	deleted []fhir.Reference
+	// planned tells of each whether plans may change, and looks are at the reports of pain.
+	planned map[string]bool
+	looks   map[string]look
 }
 
 // link notes that two Patients are linked, or were: what is derived may move between them.
@@ -40,9 +43,9 @@ func (p *patients) add(id string, named bool) {
 		p.ids = append(p.ids, id)
 	}
 	if p.named == nil {
-		p.named = map[string]bool{}
+		p.named, p.planned = map[string]bool{}, map[string]bool{}
 	}
-	p.named[id] = was || named
+	p.named[id], p.planned[id] = was || named, true
 }
 
 // touch notes the patients of a resource, if derivations read resources of its type or have
@@ -50,6 +53,7 @@ func (p *patients) add(id string, named bool) {
 func (s *Service) touch(p *patients, typ, id string, rows []search.Row) {
 	if typ == careplan.SubjectType {
 		p.add(id, false)
+		p.lookAtAll(id)
 		for _, row := range rows {
 			if row.Param.Code == linkParameter && row.System == careplan.SubjectType {
 				p.link(id, row.Value)
@@ -57,13 +61,19 @@ func (s *Service) touch(p *patients, typ, id string, rows []search.Row) {
 		}
 		return
 	}
-	if !s.protocols.Reads(typ) && !s.wrote(typ, rows) {
-		return
-	}
+	reads, wrote := s.protocols.Reads(typ), s.wrote(typ, rows)
+	reports := s.reportsIn(typ, id, rows, wrote)
 	for _, row := range rows {
-		if row.Param.Code == patientParameter && row.System == careplan.SubjectType {
+		if row.Param.Code != patientParameter || row.System != careplan.SubjectType {
+			continue
+		}
+		if reads || wrote {
 			p.add(row.Value, true)
 		}
+		if reads {
+			p.lookAtAll(row.Value)
+		}
+		p.lookAt(row.Value, reports)
 	}
 }
 
@@ -132,7 +142,8 @@ func (s *Service) derive(ctx context.Context, tx *store.Tx, touched patients, ou
 			continue
 		}
 		done[who.record] = true
-		c, err := s.patientCase(ctx, &tx.Reader, who, touched.links, at)
+		look, planned := touched.lookOf(who)
+		c, err := s.patientCase(ctx, &tx.Reader, who, touched.links, look, at)
 		if err != nil {
 			return err
 		}
@@ -143,6 +154,7 @@ func (s *Service) derive(ctx context.Context, tx *store.Tx, touched patients, ou
 		if err != nil {
 			return err
 		}
+		_ = planned
 		answers.replace(stored)
 		answers.tell(notices)
 	}

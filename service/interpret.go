@@ -37,7 +37,7 @@ func (s *Service) interpret(in *invocation) (answering, error) {
 		if err != nil {
 			return Answer{}, err
 		}
-		c, err := s.patientCase(ctx, r, who, nil, s.now())
+		c, err := s.patientCase(ctx, r, who, nil, look{}, s.now())
 		if err != nil {
 			return Answer{}, err
 		}

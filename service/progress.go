@@ -198,7 +198,7 @@ func (m *marker) caseOn(ctx context.Context, r *store.Reader, id string, today t
 	if err != nil {
 		return who, careplan.Case{}, err
 	}
-	c, err := m.patientCase(ctx, r, who, nil, m.now())
+	c, err := m.patientCase(ctx, r, who, nil, look{}, m.now())
 	c.Today = today
 	return who, c, err
 }

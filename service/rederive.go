@@ -44,6 +44,7 @@ func (s *Service) Rederive(ctx context.Context) {
 
 func patientsOf(id string) (p patients) {
 	p.add(id, true)
+	p.lookAtAll(id)
 	return p
 }
 

@@ -77,8 +77,11 @@ type Service struct {
 	progressPause time.Duration
 	// capabilities gives the CapabilityStatement, which is the same as long as the service runs.
 	capabilities func() []byte
-	// ofCases are the search parameters that tie what derivations read to its patient.
-	ofCases []*search.Parameter
+	// ofCases are the search parameters that tie what derivations read to its patient; ofReports
+	// the one of reports of pain, nil where they are not interpreted, and reportCodes their codes.
+	ofCases     []*search.Parameter
+	ofReports   *search.Parameter
+	reportCodes map[careplan.ReportCode]bool
 	// unindexed are the search parameters, by key, that could not index a stored resource.
 	unindexed sync.Map
 	// provided are the resources that the definitions put into the store, by "Type/id";
@@ -161,6 +164,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		return nil, fmt.Errorf("protocols: %w", err)
 	}
 	s.ofCases = s.caseParameters()
+	s.ofReports, s.reportCodes = s.reportParameters()
 	if err := s.store.Declare(ctx, s.registry.Fingerprints(s.zone, s.baseURL), !o.SameIndex); err != nil {
 		return nil, err
 	}

@@ -84,6 +84,9 @@ func (s sure) quiet(id string) bool {
 
 // concerns reports whether a change may have made something to derive for a patient.
 func (s *Service) concerns(changes *store.Changes, id string) bool {
+	if s.ofReports != nil && changes.Mention(s.ofReports.Type, id) {
+		return true
+	}
 	return slices.ContainsFunc(s.ofCases, func(p *search.Parameter) bool { return changes.Mention(p.Type, id) })
 }
 

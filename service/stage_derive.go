@@ -22,6 +22,7 @@ type derivedAhead struct {
 func (s *Service) deriveAhead(ctx context.Context, a *ahead) error {
 	var touched, unsettled patients
 	staged := map[string][]careplan.Source{} // by patient, in the order of staging
+	reports := map[string][]careplan.Source{}
 	bySubject := map[string]*fhir.Resource{}
 	var news []store.New
 	if err := s.store.View(ctx, func(ctx context.Context, r *store.Reader) error {
@@ -63,11 +64,17 @@ func (s *Service) deriveAhead(ctx context.Context, a *ahead) error {
 				if s.prescribes(w.typ) {
 					unsettled.add(row.Value, true)
 				}
-				if s.protocols.Reads(w.typ) {
-					source, err := asSource(done.Resource)
-					if err != nil {
-						return err
-					}
+				report := len(s.reportsIn(w.typ, w.id, rows, false)) > 0
+				if !report && !s.protocols.Reads(w.typ) {
+					continue
+				}
+				source, err := asSource(done.Resource)
+				if err != nil {
+					return err
+				}
+				if report {
+					reports[row.Value] = append(reports[row.Value], source)
+				} else {
 					staged[row.Value] = append(staged[row.Value], source)
 				}
 			}
@@ -86,7 +93,8 @@ func (s *Service) deriveAhead(ctx context.Context, a *ahead) error {
 			if len(who.records) > 1 || len(touched.links[id]) > 0 {
 				continue // what there is may move from one to another
 			}
-			more, err := s.deriveOne(ctx, r, a, who, staged[id], bySubject[id])
+			look, _ := touched.lookOf(who)
+			more, err := s.deriveOne(ctx, r, a, who, look, staged[id], reports[id], bySubject[id])
 			if err != nil {
 				return err
 			}
@@ -105,7 +113,7 @@ func (s *Service) deriveAhead(ctx context.Context, a *ahead) error {
 
 // concernsCases reports whether resources of a type may change what is derived.
 func (s *Service) concernsCases(typ string) bool {
-	return typ == careplan.SubjectType || s.protocols.Reads(typ) || s.prescribes(typ)
+	return typ == careplan.SubjectType || s.protocols.Reads(typ) || s.prescribes(typ) || typ == careplan.ReportType
 }
 
 // prescribes reports whether derivations write resources of a type.
@@ -119,13 +127,18 @@ func (s *Service) prescribes(typ string) bool {
 }
 
 // deriveOne derives for one patient. subject is the Patient resource if that is staged.
-func (s *Service) deriveOne(ctx context.Context, r *store.Reader, a *ahead, who person, staged []careplan.Source, subject *fhir.Resource) ([]store.New, error) {
-	c, err := s.patientCase(ctx, r, who, nil, a.at)
+func (s *Service) deriveOne(ctx context.Context, r *store.Reader, a *ahead, who person, look look, staged, reports []careplan.Source, subject *fhir.Resource) ([]store.New, error) {
+	c, err := s.patientCase(ctx, r, who, nil, look, a.at)
 	if err != nil {
 		return nil, err
 	}
+	c.Reports = append(c.Reports, reports...)
+	c.Looked = append(c.Looked, look.list()...)
 	d := derivedAhead{rests: []string{c.Subject}}
 	for _, source := range c.Inputs {
+		d.rests = append(d.rests, source.Type+"/"+source.ID)
+	}
+	for _, source := range c.Reports {
 		d.rests = append(d.rests, source.Type+"/"+source.ID)
 	}
 	for _, source := range c.Existing {

@@ -30,15 +30,22 @@ func (e *Engine) Inputs() []string { return e.inputs }
 
 // Output is a kind of resource that derivations write. Each such resource carries an
 // identifier in IdentifierSystem.
-type Output struct{ Type, IdentifierSystem string }
+type Output struct {
+	Type, IdentifierSystem string
+	// OfReport: it is made of an Observation of pain. The caller puts into Case.Existing only what is
+	// made of those that are looked at.
+	OfReport bool
+}
 
 // Outputs lists the kinds of derived resources: the caller puts those of the patient that
 // exist into Case.Existing.
 func (e *Engine) Outputs() []Output {
 	return []Output{
-		{"CarePlan", planSystem}, {"Goal", goalSystem}, {"Task", activitySystem}, {"DetectedIssue", issueSystem},
-		{"CareTeam", teamSystem}, {"RiskAssessment", statementSystem}, {"Flag", flagSystem},
-		{"CommunicationRequest", messageSystem},
+		{"CarePlan", planSystem, false}, {"Goal", goalSystem, false}, {"Task", activitySystem, false}, {"DetectedIssue", issueSystem, false},
+		{"CareTeam", teamSystem, false}, {"RiskAssessment", statementSystem, false}, {"Flag", flagSystem, false},
+		{"CommunicationRequest", messageSystem, false},
+		{impressionType, interpretationSystem, true}, {"Task", interpretationSystem, true}, {"Flag", interpretationSystem, true},
+		{"DetectedIssue", interpretationSystem, true},
 	}
 }
 
@@ -70,8 +77,14 @@ type Case struct {
 	// Deleted are derived resources that people have deleted, with what they held last. Those
 	// that nothing asks for may be left out.
 	Deleted []Source
-	// Unnamed are the identifiers, by "Type/id", that people have taken off Existing.
+	// Unnamed are the identifiers, as system|value by "Type/id", that people have taken off Existing.
 	Unnamed map[string]string
+	// Reports are the Observations of pain to be interpreted (see Engine.ReportCodes): of those in
+	// Looked, or of all if AllReports, the ones that are there. What was made of one that is looked at
+	// and not there any more is taken back; what was made of others stays as it is.
+	Reports    []Source
+	Looked     []string // references "Observation/x"
+	AllReports bool
 	// Taken are ids, as "Type/id", that new resources cannot have: what was moved to another
 	// patient has them.
 	Taken map[string]bool
@@ -97,9 +110,9 @@ type Prescribed struct {
 	Kept []Change
 }
 
-// Notice is what there is to tell about one Procedure.
+// Notice is what there is to tell about one Procedure or report of pain.
 type Notice struct {
-	// Procedure is the reference "Procedure/x".
+	// Procedure is the reference "Procedure/x", or "Observation/x".
 	Procedure string
 	Issue     fhir.Issue
 }

@@ -246,8 +246,8 @@ func closedByEngine(detail *fhir.Node) bool {
 				reasons++
 			}
 		}
-		if extensionOf(detail, followedExtension) != nil {
-			reasons-- // that of what it follows
+		if extensionOf(detail, followedExtension) != nil && extensionOf(detail, beforeExtension) == nil {
+			reasons-- // that of what it follows, which closing takes away
 		}
 		return status != followedStatus(detail) && reasons > 0
 	}

@@ -33,6 +33,7 @@ func (e *Engine) run(c Case) (*derivation, error) {
 		d.fault(fault)
 		d.keepEverything()
 	}
+	d.interpretReports()
 	d.issues()
 	d.flags()
 	d.storeMoved()

@@ -168,7 +168,7 @@ func (r *records) lastWritten(existing *fhir.Node) *fhir.Node {
 // that may matter: its last version that derivations wrote belongs into Case.Written.
 func (e *Engine) LacksDigests(s Source) bool {
 	switch s.Type {
-	case "Task", "Goal":
+	case "Task", "Goal", impressionType:
 		member := "status"
 		if s.Type == "Goal" {
 			member = "lifecycleStatus"

@@ -63,7 +63,7 @@ func (p *plan) attempt() {
 func (d *derivation) keepAsIs(key string) (ref string) {
 	for _, s := range d.records.Existing {
 		for _, o := range d.engine.Outputs() {
-			if o.Type != s.Type {
+			if o.Type != s.Type || o.OfReport {
 				continue
 			}
 			value := identifierIn(s.Node, o.IdentifierSystem)

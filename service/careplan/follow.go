@@ -36,6 +36,8 @@ type following struct {
 	// Task's own reason.
 	task   string
 	reason *fhir.Node
+	// because are the interpretations that it comes from.
+	because []string
 	// record is what is recorded, done the local date that it gives; nil and zero where
 	// nothing is.
 	record *Source
@@ -83,20 +85,29 @@ func (p *plan) followedTask(task *fhir.Node, activity string) following {
 
 // give writes the status into an activity's detail or a Task.
 func (d *derivation) give(o *object, f following) {
-	type part struct {
-		URL  string `json:"url"`
-		Code string `json:"valueCode"`
-	}
-	parts := []part{{"given", f.status}}
-	if f.before != "" {
-		parts = append(parts, part{"before", f.before})
-	}
-	o.set("extension", append(listIn(*o, "extension"), raw{&fhir.Node{Raw: encode(struct {
-		URL   string `json:"url"`
-		Parts []part `json:"extension"`
-	}{followedExtension, parts})}}))
+	o.set("extension", append(listIn(*o, "extension"), f.mark()))
 	o.set("status", f.status)
 	o.set("statusReason", d.reasonOf(f, memberOf(*o, "statusReason")))
+}
+
+// mark is the extension that says so.
+func (f following) mark() raw {
+	type part struct {
+		URL  string     `json:"url"`
+		Code string     `json:"valueCode,omitempty"`
+		Ref  *reference `json:"valueReference,omitempty"`
+	}
+	parts := []part{{URL: "given", Code: f.status}}
+	if f.before != "" {
+		parts = append(parts, part{URL: "before", Code: f.before})
+	}
+	for _, ref := range f.because {
+		parts = append(parts, part{URL: "because", Ref: &reference{Reference: ref}})
+	}
+	return raw{&fhir.Node{Raw: encode(struct {
+		URL   string `json:"url"`
+		Parts []part `json:"extension"`
+	}{followedExtension, parts})}}
 }
 
 // reasonOf is the statusReason of what follows something. A person's own stays behind

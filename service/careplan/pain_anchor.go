@@ -31,6 +31,14 @@ type anchor struct {
 	// records are the operations, their parts, devices and body structures, without content.
 	records []Source
 	about   []string // the references of those that a report may name
+	// performers are those of the operations, as they are named there.
+	performers []performedBy
+}
+
+// performedBy is who did an operation in which functions.
+type performedBy struct {
+	functions []coding
+	actor     *fhir.Node
 }
 
 // occasion is an operation, or a part of one, on its local date.
@@ -79,6 +87,11 @@ func (p *plan) painAnchor() *anchor {
 	}
 	for _, op := range operations {
 		a.about = append(a.about, op.ref())
+		for _, n := range op.Node.Each("performer") {
+			if actor := n.Get("actor"); actor.Str("reference") != "" {
+				a.performers = append(a.performers, performedBy{codingsAt(n, "function", "coding"), actor})
+			}
+		}
 	}
 	return a
 }

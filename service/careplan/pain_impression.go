@@ -67,12 +67,7 @@ func (e *Engine) impression(i Interpretation, report Source, anchors *Anchors) o
 	o.set("resourceType", "ClinicalImpression")
 	o.set("language", "en-GB")
 	o.set("status", "in-progress")
-	why := e.terms.outcome("pain-not-reviewed")
-	reason := object{}
-	reason.set("extension", []outcomeMark{{outcomeExtension, why.code}})
-	reason.set("coding", []coding{{outcomeSystem, why.code, why.display}})
-	reason.set("text", why.text)
-	o.set("statusReason", reason)
+	o.set("statusReason", e.because("pain-not-reviewed"))
 	o.set("code", concept{Text: i.title})
 	o.set("subject", reference{Reference: anchors.subject})
 	for _, name := range []string{"effectiveDateTime", "effectivePeriod"} {
@@ -157,13 +152,9 @@ func (e *Engine) causeName(f Finding) string {
 // summary is for clinicians: the causes, what to do where one is likely enough, what the report as a
 // whole calls for, and what to bear in mind of it.
 func (e *Engine) summary(i Interpretation) string {
-	var all, names []string
-	for _, f := range i.Findings {
-		names = append(names, e.causeName(f))
-	}
-	if len(names) > 0 {
-		text := e.terms.concepts[coding{System: painStatements, Code: candidates}].Str("definition")
-		all = append(all, strings.ReplaceAll(text, "{causes}", strings.Join(names, "; ")))
+	var all []string
+	if text := e.candidates(i); text != "" {
+		all = append(all, text)
 	}
 	for _, f := range i.Findings {
 		for _, s := range f.Statements {
@@ -179,6 +170,19 @@ func (e *Engine) summary(i Interpretation) string {
 		all = append(all, e.terms.outcome(code).text)
 	}
 	return strings.Join(slices.Compact(all), " ")
+}
+
+// candidates lists the causes, "" where there are none.
+func (e *Engine) candidates(i Interpretation) string {
+	if len(i.Findings) == 0 {
+		return ""
+	}
+	var names []string
+	for _, f := range i.Findings {
+		names = append(names, e.causeName(f))
+	}
+	text := e.terms.concepts[coding{System: painStatements, Code: candidates}].Str("definition")
+	return strings.ReplaceAll(text, "{causes}", strings.Join(names, "; "))
 }
 
 // forPatient is what patients are told, each sentence once: of the report as a whole first.

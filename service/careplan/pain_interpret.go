@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"aftercare/fhir"
@@ -22,8 +23,9 @@ type Interpretation struct {
 	Day string
 	// Remarks are codes of CodeSystem/outcome: what the reader must know of the report.
 	Remarks []string
-	// Issues are those for which a DetectedIssue is to be kept.
+	// Issues are those for which a DetectedIssue is to be kept, flags those for which a Flag is.
 	Issues []string
+	flags  []string
 	// Findings are the candidate causes, the best first.
 	Findings []Finding
 	// Conclusions are what the report as a whole calls for.
@@ -33,6 +35,10 @@ type Interpretation struct {
 
 	title  string // of the ranking's definition
 	anchor *anchor
+	// inputs is a digest of what it was made from. Where that differs, it is another interpretation.
+	inputs string
+	// holds are the rules that put an activity on hold.
+	holds []*painRule
 }
 
 // Finding is a candidate cause. It is no diagnosis.
@@ -54,6 +60,7 @@ type Finding struct {
 type Statement struct {
 	Code, Kind, Text, Patient, Priority string
 	grounds                             []raw
+	rule                                *painRule
 }
 
 // InterpretPain ranks the causes that the rules name for a report of pain, for every anchor that
@@ -142,6 +149,7 @@ func (x *painRun) interpret() error {
 	}
 	x.result.Day = formatDate(x.day)
 	x.bind(happened, preExisting)
+	x.result.inputs = x.inputs()
 	switch state, _ := x.state(g.window); state {
 	case "inside":
 	case "unknown":
@@ -214,6 +222,21 @@ func (x *painRun) bind(happened []*fhir.Node, preExisting bool) {
 	v[varFacts] = x.anchor.facts
 	v[varDevices] = x.anchor.devices
 	x.values = painValues{nodes: v}
+}
+
+// inputs is a digest of the report and of the dated facts that it was held against.
+func (x *painRun) inputs() string {
+	parts := []string{x.result.Day, formatDate(x.report.seen), string(x.report.score.Raw), strings.Join(x.result.Remarks, " ")}
+	for _, name := range []string{varSites, varTriggers, varScale, varEvents, varPreExisting, varFacts} {
+		for _, n := range x.values.nodes[name] {
+			parts = append(parts, string(n.Raw))
+		}
+		parts = append(parts, "")
+	}
+	for _, ev := range x.engine.painEvents() {
+		parts = append(parts, formatDate(x.days[ev.step]))
+	}
+	return hashID(parts...)
 }
 
 // state says how the day lies to a window.
@@ -323,7 +346,7 @@ func (x *painRun) conclude() error {
 					return err
 				}
 				if ok {
-					x.result.Issues = append(x.result.Issues, r.outcome)
+					x.conclude1(r)
 				}
 			}
 			if r.code == (coding{}) {
@@ -341,6 +364,19 @@ func (x *painRun) conclude() error {
 	return nil
 }
 
+func (x *painRun) conclude1(r *painRule) {
+	o := x.engine.terms.outcome(r.outcome)
+	if o.detected != "" {
+		x.result.Issues = append(x.result.Issues, r.outcome)
+	}
+	if o.flag != "" {
+		x.result.flags = append(x.result.flags, r.outcome)
+	}
+	if r.holds != "" {
+		x.result.holds = append(x.result.holds, r)
+	}
+}
+
 // say gives the statement of a rule, nil where its conditions do not hold.
 func (x *painRun) say(r *painRule) (*Statement, error) {
 	ok, _, w, err := x.holds(r)
@@ -348,6 +384,6 @@ func (x *painRun) say(r *painRule) (*Statement, error) {
 		return nil, err
 	}
 	s := x.engine.painStatement(r.code, x.day, w)
-	s.Priority, s.grounds = r.priority, r.grounds
+	s.Priority, s.grounds, s.rule = r.priority, r.grounds, r
 	return &s, nil
 }

@@ -3,6 +3,7 @@ package careplan
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"aftercare/fhir"
 	"aftercare/fhir/path"
@@ -62,9 +63,13 @@ type painRule struct {
 	conditions []*painExpression
 	window     *relation // nil where the source states no time
 	code       coding    // of a statement; zero for none
-	outcome    string    // what a DetectedIssue is kept for; "" for none
+	outcome    string    // what a DetectedIssue or a Flag is kept for, or the reason of what is held; "" for none
 	priority   string    // of RequestPriority, "" for none
 	grounds    []raw
+	// asked are those who are asked by a Task, with their roles; nil for nobody.
+	asked []concept
+	// holds is the url of the ActivityDefinition whose activity gets the status given; "" for none.
+	holds, given string
 }
 
 // painCause is a candidate cause. Its parts are whole numbers.
@@ -110,7 +115,7 @@ func emptyPainVariables() map[string][]*fhir.Node {
 var painOutcomes = []string{
 	"pain-other-observation", "pain-report-withdrawn", "pain-not-measured", "pain-date-not-exact", "pain-onset-unclear",
 	"pain-onset-after-report", "pain-no-surgery", "pain-no-anchor-there", "pain-surgery-in-error", "pain-surgery-not-dated", "pain-pre-existing",
-	"pain-onset-not-exact", "pain-onset-not-known", "pain-site-not-read", "pain-side-missing", "pain-not-reviewed", "pain-same-subject", "pain-patient-deceased", "pain-event-assumed", "pain-no-rules",
+	"pain-onset-not-exact", "pain-onset-not-known", "pain-site-not-read", "pain-side-missing", "pain-not-reviewed", "pain-interpreted", "pain-superseded", "pain-withdrawn", "pain-failed", "pain-same-subject", "pain-patient-deceased", "pain-event-assumed", "pain-no-rules",
 }
 
 // isRules reports that a PlanDefinition holds rules and no protocol.
@@ -269,7 +274,7 @@ func (x *expansion) cause(s *scope, place string, a *fhir.Node) *painCause {
 func (x *expansion) painRule(s *scope, place string, a *fhir.Node) *painRule {
 	d := s.plan
 	for _, m := range a.Members {
-		if m.Name != "priority" && !slices.Contains(understood, m.Name) {
+		if m.Name != "priority" && m.Name != "participant" && !slices.Contains(understood, m.Name) {
 			x.fail(d, place+"."+m.Name, "is not supported")
 		}
 	}
@@ -282,6 +287,21 @@ func (x *expansion) painRule(s *scope, place string, a *fhir.Node) *painRule {
 	}
 	if r.outcome != "" {
 		x.checkOutcome(r.outcome, d.Str("url"), place)
+	}
+	for i, n := range a.Each("participant") {
+		if n.Str("type") != "practitioner" || r.code == (coding{}) {
+			x.fail(d, fmt.Sprintf("%s.participant[%d]", place, i), "only practitioners can be asked, and the code says what")
+		}
+		r.asked = append(r.asked, concept{Coding: codingsAt(n, "role", "coding")})
+	}
+	r.holds, _, _ = strings.Cut(a.Str("definitionCanonical"), "|")
+	if r.given = extensionValue(a, resultingExtension, "valueCode"); r.holds != "" || r.given != "" {
+		switch {
+		case x.activities[r.holds] == nil:
+			x.fail(d, place+".definitionCanonical", "no active ActivityDefinition %s", r.holds)
+		case r.given != "on-hold" || r.outcome == "":
+			x.fail(d, place, "an activity can be put on-hold (resulting-status), and outcome says why")
+		}
 	}
 	for i, n := range a.Each("condition") {
 		if at := conditionPlace(place, i); n.Str("kind") != "applicability" {

@@ -121,21 +121,22 @@ func (e *Engine) named(s Source, value string) *fhir.Node {
 	if value == "" {
 		return s.Node
 	}
+	system, value, _ := strings.Cut(value, "|")
 	o := members(s.Node)
-	for _, out := range e.Outputs() {
-		if out.Type == s.Type {
-			o.set("identifier", append([]raw{{asNode(identifier{out.IdentifierSystem, value})}}, raws(s.Node.Each("identifier"))...))
-		}
-	}
+	o.set("identifier", append([]raw{{asNode(identifier{system, value})}}, raws(s.Node.Each("identifier"))...))
 	o.arrange(orders[s.Type])
 	return o.node()
 }
 
-// IdentifierOf is the identifier by which derivations know a resource of theirs, "" for none.
+// IdentifierOf is the identifier by which derivations know a resource of theirs, as system|value, ""
+// for none.
 func (e *Engine) IdentifierOf(typ string, n *fhir.Node) string {
 	for _, out := range e.Outputs() {
-		if out.Type == typ {
-			return identifierIn(n, out.IdentifierSystem)
+		if out.Type != typ {
+			continue
+		}
+		if value := identifierIn(n, out.IdentifierSystem); value != "" {
+			return out.IdentifierSystem + "|" + value
 		}
 	}
 	return ""

@@ -251,7 +251,7 @@ func TestAPlanWithoutItsIdentifier(t *testing.T) {
 				if s.Type == "CarePlan" {
 					c.Existing[i].Node = members(s.Node).without(drop).node()
 					if drop == "identifier" {
-						c.Unnamed = map[string]string{s.ref(): identifierIn(plan, planSystem)}
+						c.Unnamed = map[string]string{s.ref(): planSystem + "|" + identifierIn(plan, planSystem)}
 					}
 				}
 			}

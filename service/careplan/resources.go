@@ -22,7 +22,7 @@ const statusExtension = fhir.Canonical + "/StructureDefinition/derived-status"
 const beforeExtension = fhir.Canonical + "/StructureDefinition/status-before"
 
 // opened is the status that the engine gives what is in force.
-var opened = map[string]string{"CarePlan": "active", "Task": "requested", "Goal": "active", "DetectedIssue": "final", "CareTeam": "active", "RiskAssessment": "final", "Flag": "active", "CommunicationRequest": "active"}
+var opened = map[string]string{"CarePlan": "active", "Task": "requested", "Goal": "active", "DetectedIssue": "final", "CareTeam": "active", "RiskAssessment": "final", "Flag": "active", "CommunicationRequest": "active", impressionType: "in-progress"}
 
 // openStatus are the statuses, of any type, under which there is still something to do.
 var openStatus = map[string]bool{
@@ -127,7 +127,7 @@ func restated(existing *fhir.Node, member, status string, extensions []any) obje
 
 // ownExtensions are those that the engine writes or leaves out as it sees fit.
 var ownExtensions = []string{
-	factExtension, policyExtension, policyCodeExtension, statusExtension, beforeExtension, writtenExtension, followedExtension, progressExtension, removedExtension,
+	factExtension, policyExtension, policyCodeExtension, statusExtension, beforeExtension, writtenExtension, followedExtension, progressExtension, removedExtension, patientExtension,
 }
 
 // mergeExtensions adds the extensions of an existing element whose urls are not ours.
@@ -233,5 +233,5 @@ var (
 		note`)
 	flagOrder = strings.Fields(`resourceType id meta implicitRules language text contained extension modifierExtension
 		identifier status category code subject period encounter author`)
-	orders = map[string][]string{"CarePlan": carePlanOrder, "Goal": goalOrder, "Task": taskOrder, "DetectedIssue": detectedIssueOrder, "CareTeam": careTeamOrder, "RiskAssessment": riskOrder, "Flag": flagOrder, "ClinicalImpression": impressionOrder, "CommunicationRequest": messageOrder}
+	orders = map[string][]string{"CarePlan": carePlanOrder, "Goal": goalOrder, "Task": taskOrder, "DetectedIssue": detectedIssueOrder, "CareTeam": careTeamOrder, "RiskAssessment": riskOrder, "Flag": flagOrder, impressionType: impressionOrder, "CommunicationRequest": messageOrder}
 )
