@@ -24,7 +24,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	code := postgrestest.RunTwice(m, &newDatabase)
+	code := postgrestest.RunTwice(m, &newDatabase, nil)
 	if err := goleak.Find(); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1

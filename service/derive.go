@@ -231,18 +231,18 @@ func (s *Service) involved(ctx context.Context, r *store.Reader, id string) (boo
 
 // caseParameters are the search parameters that tie what derivations read and write to its
 // patient.
-func (s *Service) caseParameters() []*search.Parameter {
-	types := slices.Clone(s.protocols.Inputs())
-	for _, o := range s.protocols.Outputs() {
+func (k *knowledge) caseParameters() []*search.Parameter {
+	types := slices.Clone(k.protocols.Inputs())
+	for _, o := range k.protocols.Outputs() {
 		types = append(types, o.Type)
 	}
 	slices.Sort(types)
 	var out []*search.Parameter
-	if p, ok := s.registry.Lookup(careplan.SubjectType, linkParameter); ok {
+	if p, ok := k.registry.Lookup(careplan.SubjectType, linkParameter); ok {
 		out = append(out, p)
 	}
 	for _, typ := range slices.Compact(types) {
-		if p, ok := s.registry.Lookup(typ, patientParameter); ok {
+		if p, ok := k.registry.Lookup(typ, patientParameter); ok {
 			out = append(out, p)
 		}
 	}

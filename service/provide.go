@@ -4,24 +4,18 @@ import (
 	"context"
 	"net/http"
 
-	"aftercare/fhir"
 	"aftercare/service/store"
 )
 
 // provide stores the definitions that are of a served type, so that callers can read what
 // the plans rest on. One that is stored already and has not changed is left alone.
-func (s *Service) provide(ctx context.Context, definitions []*fhir.Node) error {
-	s.provided = map[string]bool{}
+func (s *Service) provide(ctx context.Context) error {
 	var ws []*write
-	for _, n := range definitions {
+	for _, n := range s.definitions {
 		typ, id := n.Str("resourceType"), n.Str("id")
-		if _, ok := fhir.Served(typ); !ok || id == "" {
-			continue
-		}
 		if err := s.check(n, typ, ""); err != nil {
 			return at(err, typ+"/"+id)
 		}
-		s.provided[typ+"/"+id] = true
 		ws = append(ws, &write{method: http.MethodPut, typ: typ, id: id, node: n})
 	}
 	ready := newResolution(ws)

@@ -78,12 +78,12 @@ func (p *patients) lookOf(who person) (l look, planned bool) {
 
 // reportParameters are the search parameter that ties reports of pain to their patient, and their
 // codes; none where there are no rules for them.
-func (s *Service) reportParameters() (*search.Parameter, map[careplan.ReportCode]bool) {
+func (k *knowledge) reportParameters() (*search.Parameter, map[careplan.ReportCode]bool) {
 	codes := map[careplan.ReportCode]bool{}
-	for _, c := range s.protocols.ReportCodes() {
+	for _, c := range k.protocols.ReportCodes() {
 		codes[c] = true
 	}
-	p, ok := s.registry.Lookup(careplan.ReportType, patientParameter)
+	p, ok := k.registry.Lookup(careplan.ReportType, patientParameter)
 	if !ok || len(codes) == 0 {
 		return nil, nil
 	}

@@ -9,10 +9,6 @@ import (
 	"time"
 
 	"aftercare/fhir"
-	"aftercare/fhir/search"
-	"aftercare/fhir/validate"
-	"aftercare/service/careplan"
-	"aftercare/service/course"
 	"aftercare/service/store"
 
 	"github.com/google/uuid"
@@ -50,16 +46,9 @@ type Options struct {
 
 // Service answers FHIR interactions. It is safe for concurrent use.
 type Service struct {
+	*knowledge
 	store       *store.Store
-	registry    *search.Registry
-	validator   *validate.Validator
-	scales      *validate.Scales
-	profiles    *validate.Profiles
-	pain        *course.Rules
-	protocols   *careplan.Engine
 	baseURL     string
-	zone        *time.Location
-	checkTypes  bool // that references are to allowed types
 	mustExist   bool // that targets on this server exist
 	log         *slog.Logger
 	now         func() time.Time
@@ -77,16 +66,8 @@ type Service struct {
 	progressPause time.Duration
 	// capabilities gives the CapabilityStatement, which is the same as long as the service runs.
 	capabilities func() []byte
-	// ofCases are the search parameters that tie what derivations read to its patient; ofReports
-	// the one of reports of pain, nil where they are not interpreted, and reportCodes their codes.
-	ofCases     []*search.Parameter
-	ofReports   *search.Parameter
-	reportCodes map[careplan.ReportCode]bool
 	// unindexed are the search parameters, by key, that could not index a stored resource.
 	unindexed sync.Map
-	// provided are the resources that the definitions put into the store, by "Type/id";
-	// callers cannot change them.
-	provided map[string]bool
 }
 
 // Principal is who asks. It is an explicit argument of every interaction, so that no
@@ -115,12 +96,29 @@ type Written struct {
 // New checks the options, loads the definitions into the store where they differ from
 // what it holds, and returns a Service.
 func New(ctx context.Context, o Options) (*Service, error) {
+	known, err := learn(o)
+	if err != nil {
+		return nil, err
+	}
+	s, err := begin(ctx, o, known)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.provide(ctx); err != nil {
+		return nil, fmt.Errorf("definitions: %w", err)
+	}
+	return s, nil
+}
+
+// begin starts a Service that knows what was learnt from the definitions of its options, on a
+// store that has them or will.
+func begin(ctx context.Context, o Options, known *knowledge) (*Service, error) {
 	s := &Service{
-		store: o.Store, baseURL: o.BaseURL, zone: o.Zone, log: o.Logger, now: o.Now, newID: o.NewID,
+		knowledge: known, store: o.Store, baseURL: o.BaseURL, mustExist: o.References == "exist", log: o.Logger, now: o.Now, newID: o.NewID,
 		maxEntries: o.MaxBundleEntries, maxResource: o.MaxResource, stageFrom: stageFrom, software: o.Software, progressPause: progressPause,
 	}
-	if s.store == nil || s.baseURL == "" || s.zone == nil {
-		return nil, errors.New("service: Store, BaseURL and Zone are required")
+	if s.store == nil || s.baseURL == "" {
+		return nil, errors.New("service: Store and BaseURL are required")
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -134,44 +132,11 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if s.maxEntries == 0 {
 		s.maxEntries = 20_000
 	}
-	switch o.References {
-	case "", "types":
-	case "exist":
-		s.mustExist = true
-	case "off":
-	default:
-		return nil, fmt.Errorf("service: reference policy %q is not types, exist or off", o.References)
-	}
-	s.checkTypes = o.References != "off"
 	s.started = s.now()
-	var err error
-	if s.registry, err = Registry(o.Definitions); err != nil {
-		return nil, err
-	}
-	if s.validator, err = validate.New(validate.WithReferenceTypes(s.checkTypes)); err != nil {
-		return nil, fmt.Errorf("validation tables: %w", err)
-	}
-	if s.scales, err = validate.NewScales(o.Definitions); err != nil {
-		return nil, fmt.Errorf("measurement scales: %w", err)
-	}
-	if s.profiles, err = validate.NewProfiles(o.Definitions); err != nil {
-		return nil, fmt.Errorf("profiles: %w", err)
-	}
-	if s.pain, err = course.Read(o.Definitions, o.Zone); err != nil {
-		return nil, fmt.Errorf("course of pain: %w", err)
-	}
-	if s.protocols, err = careplan.Compile(o.Definitions, o.Zone, o.PoliciesOff...); err != nil {
-		return nil, fmt.Errorf("protocols: %w", err)
-	}
-	s.ofCases = s.caseParameters()
-	s.ofReports, s.reportCodes = s.reportParameters()
 	if err := s.store.Declare(ctx, s.registry.Fingerprints(s.zone, s.baseURL), !o.SameIndex); err != nil {
 		return nil, err
 	}
 	s.capabilities = sync.OnceValue(s.describeItself)
-	if err := s.provide(ctx, o.Definitions); err != nil {
-		return nil, fmt.Errorf("definitions: %w", err)
-	}
 	return s, nil
 }
 

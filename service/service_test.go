@@ -23,8 +23,8 @@ import (
 
 const base = "http://127.0.0.1:8080/fhir"
 
-// newDatabase makes a database of the engine that the tests run on now, empty or with the definitions
-// only.
+// newDatabase makes a database of the engine that the tests run on now, which a service with the
+// defaults has been started on.
 var newDatabase = func(t testing.TB) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "aftercare.db")
@@ -47,31 +47,36 @@ var begun = sync.OnceValues(func() ([]byte, error) {
 	}
 	defer os.RemoveAll(folder)
 	file := filepath.Join(folder, "aftercare.db")
-	st, err := store.Open(context.Background(), "sqlite:"+file, store.Options{})
-	if err != nil {
-		return nil, err
-	}
-	o, err := defaults()
-	if err != nil {
-		return nil, err
-	}
-	o.Store = st
-	if _, err := New(context.Background(), o); err != nil {
-		return nil, err
-	}
-	if err := st.Close(); err != nil {
+	if err := begins("sqlite:" + file); err != nil {
 		return nil, err
 	}
 	return os.ReadFile(file)
 })
 
+// begins starts a service with the defaults on an empty database, and closes that.
+func begins(database string) error {
+	st, err := store.Open(context.Background(), database, store.Options{})
+	if err != nil {
+		return err
+	}
+	o, err := defaults()
+	if err != nil {
+		return err
+	}
+	o.Store = st
+	if _, err := New(context.Background(), o); err != nil {
+		return err
+	}
+	return st.Close()
+}
+
 // defaults are Options without a Store. Ids count up and time stands still.
 func defaults() (Options, error) {
-	defs, err := definitions.Load(definitions.Files())
+	defs, err := builtIn()
 	if err != nil {
 		return Options{}, err
 	}
-	zone, err := time.LoadLocation("Europe/London")
+	zone, err := london()
 	if err != nil {
 		return Options{}, err
 	}
@@ -95,7 +100,7 @@ func TestMain(m *testing.M) {
 	if testing.Short() {
 		os.Exit(m.Run())
 	}
-	os.Exit(postgrestest.RunTwice(m, &newDatabase))
+	os.Exit(postgrestest.RunTwice(m, &newDatabase, begins))
 }
 
 // open starts a Service on a new database, with the defaults unless the test changes them.
@@ -108,10 +113,11 @@ func open(t testing.TB, change ...func(*Options)) *Service {
 	for _, c := range change {
 		c(&o)
 	}
-	if o.Store == nil {
+	begun := o.Store == nil
+	if begun {
 		o.Store = openStore(t, newDatabase(t))
 	}
-	s, err := New(t.Context(), o)
+	s, err := start(t.Context(), o, begun)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,6 +125,42 @@ func open(t testing.TB, change ...func(*Options)) *Service {
 		s.stageFrom = 1
 	}
 	return s
+}
+
+// The definitions and what they come to are the same for all tests that leave the defaults alone:
+// to learn them takes most of the time that a service needs to start.
+var (
+	builtIn = sync.OnceValues(func() ([]*fhir.Node, error) { return definitions.Load(definitions.Files()) })
+	london  = sync.OnceValues(func() (*time.Location, error) { return time.LoadLocation("Europe/London") })
+	common  = sync.OnceValues(func() (*knowledge, error) {
+		o, err := defaults()
+		if err != nil {
+			return nil, err
+		}
+		return learn(o)
+	})
+)
+
+// start is New, without what would be done again: what the defaults come to is known, and their
+// definitions are in a database that was begun.
+func start(ctx context.Context, o Options, begun bool) (*Service, error) {
+	d, err := defaults()
+	if err != nil {
+		return nil, err
+	}
+	same := len(o.Definitions) == len(d.Definitions) && &o.Definitions[0] == &d.Definitions[0]
+	if !same || o.Zone != d.Zone || o.PoliciesOff != nil || o.References != "" {
+		return New(ctx, o)
+	}
+	known, err := common()
+	if err != nil {
+		return nil, err
+	}
+	s, err := begin(ctx, o, known)
+	if err != nil || begun && o.BaseURL == d.BaseURL {
+		return s, err
+	}
+	return s, s.provide(ctx)
 }
 
 // openStore opens a database for as long as the test runs.

@@ -51,13 +51,29 @@ var shared = struct {
 // Without PostgreSQL the test is skipped, or fails where the environment has CI set.
 func Database(t testing.TB) string {
 	t.Helper()
-	shared.once.Do(func() { shared.server, shared.err = start("fsync=off", "full_page_writes=off") })
-	need(t, shared.err)
-	name := fmt.Sprintf("test%d", names.Add(1))
-	shared.server.Exec(t, "postgres", "CREATE SCHEMA "+name)
+	common(t)
+	name := schema(t)
 	t.Cleanup(func() {
 		shared.server.Exec(t, "postgres", "SET client_min_messages = warning; DROP SCHEMA "+name+" CASCADE")
 	})
+	return inSchema(name)
+}
+
+// common starts the server that all tests share.
+func common(t testing.TB) {
+	t.Helper()
+	shared.once.Do(func() { shared.server, shared.err = start("fsync=off", "full_page_writes=off") })
+	need(t, shared.err)
+}
+
+func schema(t testing.TB) string {
+	t.Helper()
+	name := fmt.Sprintf("test%d", names.Add(1))
+	shared.server.Exec(t, "postgres", "CREATE SCHEMA "+name)
+	return name
+}
+
+func inSchema(name string) string {
 	return shared.server.URL("postgres") + "&search_path=" + name
 }
 
@@ -268,15 +284,18 @@ func (s *Server) Exec(t testing.TB, database, text string) {
 	}
 }
 
-// RunTwice runs all tests of a package, and once more with database, which makes an empty database
-// for a test, changed to Database. It returns the exit code. What is fuzzed is so on the first
-// engine alone.
-func RunTwice(m *testing.M, database *func(testing.TB) string) int {
+// RunTwice runs all tests of a package, and once more with database, which makes a database for a
+// test, changed to one on PostgreSQL that fill has been run on, or to Database if fill is nil. It
+// returns the exit code. What is fuzzed is so on the first engine alone.
+func RunTwice(m *testing.M, database *func(testing.TB) string, fill func(url string) error) int {
 	flag.Parse()
 	code := m.Run()
 	if code == 0 && flag.Lookup("test.fuzz").Value.String() == "" && flag.Lookup("test.list").Value.String() == "" {
 		fmt.Println("once more, on PostgreSQL")
 		*database = Database
+		if fill != nil {
+			*database = Filled(fill)
+		}
 		code = m.Run()
 	}
 	return code
