@@ -233,11 +233,18 @@ func TestCommitStandsStill(t *testing.T) {
 	p.start(t)
 	c := p.client(t)
 	works(t, c, "before")
-	copying.stall()
-	a := write(c, "committing") // the answer comes while nothing moves
-	unavailable(t, "a write", a)
-	if a.outcome() != unknown {
-		t.Errorf("it is told to be known: %s", a.body)
+	for again := 0; ; again++ {
+		copying.stall()
+		a := write(c, "committing") // the answer comes while nothing moves
+		unavailable(t, "a write", a)
+		if a.outcome() == unknown {
+			break
+		}
+		if again == 5 {
+			t.Fatalf("it is told to be known: %s", a.body)
+		}
+		copying.resume() // what stood still was a commit of the program itself, such as one for its leases
+		works(t, c, "between")
 	}
 	behind := write(c, "behind") // it has no turn
 	unavailable(t, "a write behind it", behind)
