@@ -240,7 +240,7 @@ func TestCommitStandsStill(t *testing.T) {
 		if a.outcome() == unknown {
 			break
 		}
-		if again == 5 {
+		if again == 12 {
 			t.Fatalf("it is told to be known: %s", a.body)
 		}
 		copying.resume() // what stood still was a commit of the program itself, such as one for its leases
