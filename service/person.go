@@ -13,8 +13,9 @@ import (
 // linkParameter is the search parameter on Patient.link.other.
 const linkParameter = "link"
 
-// maxRecords limits how many Patient resources are looked at for one person.
-const maxRecords = 100
+// maxRecords is how many Patient resources may be linked as one person. A write that would make more
+// is refused, since each derivation looks at all of them.
+const maxRecords = 500
 
 // person is one that has several Patient resources, where some are replaced by others
 // (https://hl7.org/fhir/R4/patient.html#links).
@@ -27,7 +28,8 @@ type person struct {
 
 // person finds out which Patient is used in place of another: the one that the links replaced-by
 // and replaces lead to. A Patient from which they lead to several, or in a circle, stands for
-// itself, since nobody can say who takes its place.
+// itself, since nobody can say who takes its place. The error is of kind Unprocessable where there
+// are more than maxRecords.
 func (s *Service) person(ctx context.Context, r *store.Reader, id string) (person, error) {
 	to := map[string][]string{} // who takes the place of whom
 	add := func(from, by string) {
@@ -36,7 +38,10 @@ func (s *Service) person(ctx context.Context, r *store.Reader, id string) (perso
 		}
 	}
 	seen := map[string]bool{id: true}
-	for queue := []string{id}; len(queue) > 0 && len(seen) <= maxRecords; queue = queue[1:] {
+	for queue := []string{id}; len(queue) > 0; queue = queue[1:] {
+		if len(seen) > maxRecords {
+			return person{}, fhir.Errorf(fhir.Unprocessable, "too-costly", "Patient.link", "More than %d Patients are linked as one person. Take out links that are not meant.", maxRecords)
+		}
 		nodes, err := s.linked(ctx, r, queue[0])
 		if err != nil {
 			return person{}, err
@@ -107,18 +112,24 @@ func (s *Service) linked(ctx context.Context, r *store.Reader, id string) ([]*fh
 	if !ok {
 		return nodes, nil
 	}
-	page, err := r.Search(ctx, &search.Query{Type: careplan.SubjectType, Count: maxRecords, Clauses: []search.Clause{{
+	q := &search.Query{Type: careplan.SubjectType, Count: maxCount, Clauses: []search.Clause{{
 		Param: param, Values: []search.Value{{System: careplan.SubjectType, Value: id}},
-	}}}, nil)
-	if err != nil {
-		return nil, err
-	}
-	for _, found := range page.Resources {
-		n, err := fhir.Parse(found.Body)
+	}}}
+	for {
+		page, err := r.Search(ctx, q, nil)
 		if err != nil {
 			return nil, err
 		}
-		nodes = append(nodes, n)
+		for _, found := range page.Resources {
+			n, err := fhir.Parse(found.Body)
+			if err != nil {
+				return nil, err
+			}
+			nodes = append(nodes, n)
+		}
+		if page.Next == "" {
+			return nodes, nil
+		}
+		q.Cursor = page.Next
 	}
-	return nodes, nil
 }

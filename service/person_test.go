@@ -1,6 +1,7 @@
 package service
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -90,5 +91,41 @@ func TestMergeWhileALargeTransactionIsStaged(t *testing.T) {
 	}
 	if !merged || len(s.subjectsOfPlans(t)) != 1 {
 		t.Errorf("merged: %v, plans %v", merged, s.subjectsOfPlans(t))
+	}
+}
+
+// A person may have many records, and every one counts; more than can be looked at are refused, and
+// nothing is passed over.
+func TestAllRecordsOfAPersonCount(t *testing.T) {
+	if testing.Short() || !strings.HasPrefix(newDatabase(t), "sqlite:") {
+		t.Skip("hundreds of Patients")
+	}
+	s := open(t)
+	link := func(id string) string {
+		return `{"resourceType":"Patient","id":"` + id + `","link":[{"other":{"reference":"Patient/now"},"type":"replaced-by"}]}`
+	}
+	s.mustPut(t, `{"resourceType":"Patient","id":"now"}`)
+	s.mustPut(t, operation("last", "r-119"))
+	var entries []string
+	for i := range 120 {
+		id := fmt.Sprint("r-", i)
+		entries = append(entries, entryOf("", link(id), "PUT", "Patient/"+id, ""))
+	}
+	s.process(t, bundleOf("transaction", entries...))
+	for id, of := range s.subjectsOfPlans(t) {
+		if of != "Patient/now active" {
+			t.Errorf("%s is of %s", id, of)
+		}
+	}
+	entries = nil
+	for i := range maxRecords {
+		id := fmt.Sprint("more-", i)
+		entries = append(entries, entryOf("", link(id), "PUT", "Patient/"+id, ""))
+	}
+	if _, err := s.Process(ctx, Anonymous, bundleOf("transaction", entries...), ""); fhir.KindOf(err) != fhir.Unprocessable {
+		t.Errorf("got %v", err)
+	}
+	if n := len(found(t, s, "Patient?_id=more-1")); n != 0 {
+		t.Error("some of them are stored")
 	}
 }

@@ -212,7 +212,7 @@ func TestOwnDefinitions(t *testing.T) {
 		t.Fatal(err)
 	}
 	for key, kind := range map[[2]string]Kind{
-		{"Observation", "pain-score"}: Quantity, {"CarePlan", "activity-code-date"}: Composite, {"Task", "due"}: Date,
+		{"Observation", "pain-score"}: Quantity, {"CarePlan", "activity-code-date"}: Composite, {"Task", "due"}: Date, {"Flag", "status"}: Token,
 	} {
 		p, ok := r.Lookup(key[0], key[1])
 		if !ok || p.Kind != kind || p.Definition == "" {

@@ -41,6 +41,9 @@ func (p *plan) activities() []*fhir.Node {
 			own = was.Str("detail", "status")
 		}
 		task := p.taskOf(s.id)
+		if own == "not-started" {
+			was = p.movedByTask(s, was, task)
+		}
 		f := p.follow(s, own, task)
 		a, begun := was, was != nil && (own != "not-started" || f.task != "")
 		var owner *fhir.Node
@@ -237,23 +240,29 @@ func (p *plan) description(s *step) string {
 
 // scheduled writes scheduled[x] in plain local dates.
 func (p *plan) scheduled(d *object, s *step) {
-	schedule, def := p.schedules[s], s.activity
-	switch {
-	case !schedule.dated:
+	if p.schedules[s].dated {
+		s.activity.dated(d, p.schedules[s].window)
+	} else {
 		d.set("scheduledString", p.undatedText(s))
-	case def.once && schedule.window.singleDay():
+	}
+}
+
+// dated writes scheduled[x] for a window.
+func (def *activity) dated(d *object, w window) {
+	switch {
+	case def.once && w.singleDay():
 		d.set("scheduledTiming", struct {
 			Event []string `json:"event"`
-		}{[]string{formatDate(schedule.window.Start)}})
+		}{[]string{formatDate(w.Start)}})
 	case def.repeat != nil:
 		repeat := object{}
-		repeat.set("boundsPeriod", periodOf(schedule.window))
+		repeat.set("boundsPeriod", periodOf(w))
 		repeat = append(repeat, def.repeat...)
 		timing := object{}
 		timing.set("repeat", repeat)
 		d.set("scheduledTiming", timing)
 	default:
-		d.set("scheduledPeriod", periodOf(schedule.window))
+		d.set("scheduledPeriod", periodOf(w))
 	}
 }
 

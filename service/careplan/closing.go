@@ -67,7 +67,7 @@ func (d *derivation) closedPlan(plan *fhir.Node, c closure) object {
 }
 
 // close closes the plan that was just derived, and what belongs to it: the resources of the
-// result from a place on. A plan with nothing left to do is completed.
+// result from a place on. A plan in which all work is done is completed.
 func (p *plan) close(c closure, from int) {
 	for i, r := range p.d.result.Resources[from:] {
 		n, err := fhir.Parse(r.Body)
@@ -77,7 +77,7 @@ func (p *plan) close(c closure, from int) {
 		o := members(n)
 		switch r.Type {
 		case "CarePlan":
-			if !slices.ContainsFunc(n.Each("activity", "detail", "status"), func(s *fhir.Node) bool { return openStatus[s.Text] }) {
+			if !slices.ContainsFunc(n.Each("activity"), p.d.engine.openWork) {
 				c.plan = "completed"
 			}
 			o = p.d.closedPlan(n, c)
@@ -95,6 +95,21 @@ func (p *plan) close(c closure, from int) {
 		p.d.result.Resources[from+i].Body = encode(o)
 	}
 	p.d.tellClosed(p.ref(), p.key, p.title(), c.reason)
+}
+
+// openWork reports that an activity is work that is still to be done. What is only allowed or not
+// allowed, watched for or waited for is none: it ends by time alone, or has no end. That is what a
+// definition gives no kind to, or forbids, or begins on a day without an end.
+func (e *Engine) openWork(a *fhir.Node) bool {
+	detail := a.Get("detail")
+	if !openStatus[detail.Str("status")] {
+		return false
+	}
+	if forbidden := detail.Get("doNotPerform"); forbidden != nil && forbidden.Text == "true" {
+		return false
+	}
+	w := e.scheduledWindow(detail)
+	return !e.derived(a) || detail.Str("kind") != "" && (w.Start.IsZero() || !w.End.IsZero())
 }
 
 // closingNote says in CarePlan.note why a plan was closed; the mark tells it from the notes

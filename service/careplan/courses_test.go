@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"aftercare/fhir"
 )
 
 // device is a Device, and used a DeviceUseStatement of it with an end.
@@ -136,4 +138,52 @@ func sorted(list []string) []string {
 	list = slices.Clone(list)
 	slices.Sort(list)
 	return list
+}
+
+// Of a plan that another replaces, what counts is work: nobody can do what is only allowed,
+// forbidden or watched for.
+func TestAReplacedPlanIsCompletedWhenItsWorkIsDone(t *testing.T) {
+	e := builtIn(t)
+	start := running(t, e, op("a", "single-stage", "2026-03-02", ""))
+	var work []string
+	for _, a := range plan1(t, derive(t, e, start)).Each("activity") {
+		switch id := a.Str("id"); id {
+		case "shower-permitted", "no-bath-soaking", "wound-air-exposure", "dressing-outdoors", "osseointegration", "watch-enthesopathy":
+		default:
+			work = append(work, id)
+		}
+	}
+	for _, a := range work {
+		start = setStatus(t, start, "CarePlan", a, "completed")
+	}
+	start = stored(t, start, derive(t, e, start))
+	first := func(c Case) *fhir.Node {
+		t.Helper()
+		for _, s := range c.Existing {
+			if s.Type == "CarePlan" && s.Node.Str("period", "start") == "2026-03-02" {
+				return s.Node
+			}
+		}
+		t.Fatal("no plan")
+		return nil
+	}
+	end := func(c Case) Case {
+		c = replaceInput(t, c, op("b", "soft-tissue-revision", "2027-01-11", ""))
+		return stored(t, c, derive(t, e, c))
+	}
+	if got := first(end(start)); got.Str("status") != "completed" {
+		t.Errorf("it is %s", got.Str("status"))
+	}
+	for _, a := range work {
+		if got := first(end(setStatus(t, start, "CarePlan", a, "in-progress"))); got.Str("status") != "revoked" {
+			t.Errorf("with %s under way it is %s", a, got.Str("status"))
+		}
+	}
+	added := edit(t, start, "CarePlan", `"activity":[`, `"activity":[{"id":"xray","detail":{"status":"scheduled","description":"X-ray"}},`)
+	if got := first(end(added)); got.Str("status") != "revoked" {
+		t.Errorf("with what a clinician has added still open it is %s", got.Str("status"))
+	}
+	if got := find(first(end(start)), "watch-enthesopathy").Str("detail", "status"); got != "cancelled" {
+		t.Errorf("the watch is %s", got)
+	}
 }

@@ -1,6 +1,7 @@
 package careplan
 
 import (
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -12,7 +13,8 @@ import (
 // is marked with followedExtension, so that it can be taken back when its reason goes.
 
 // followedExtension says that the engine gave an element its status because something else
-// has it (given), and which open status of a person that took the place of (before).
+// has it (given), and which open status of a person that took the place of (before), with the
+// reason that there was for that (reason).
 const followedExtension = fhir.Canonical + "/StructureDefinition/status-followed"
 
 // finished are the statuses of an activity after which there is nothing left to do.
@@ -20,6 +22,10 @@ var finished = map[string]bool{"completed": true, "cancelled": true, "stopped": 
 
 // finishedTask are those of a Task.
 var finishedTask = map[string]bool{"completed": true, "cancelled": true, "rejected": true, "failed": true, "entered-in-error": true}
+
+// explainable are the statuses of a Task that its statusReason is about; with others it is what was
+// left from before (https://hl7.org/fhir/R4/task-definitions.html#Task.statusReason).
+var explainable = map[string]bool{"on-hold": true, "cancelled": true, "rejected": true, "failed": true, "entered-in-error": true}
 
 const (
 	taskStatusSystem     = "http://hl7.org/fhir/task-status"
@@ -58,7 +64,10 @@ func (p *plan) follow(s *step, own string, task *activityTask) following {
 		return following{}
 	case by.status != "":
 	case says != "" && says != "not-started" && (own == "not-started" || finished[says]):
-		by = following{status: says, outcome: "by-task", task: task.byPerson(), reason: task.node.Get("statusReason")}
+		by = following{status: says, outcome: "by-task", task: task.byPerson()}
+		if explainable[by.task] {
+			by.reason = task.node.Get("statusReason")
+		}
 	default:
 		return following{}
 	}
@@ -85,21 +94,26 @@ func (p *plan) followedTask(task *fhir.Node, activity string) following {
 
 // give writes the status into an activity's detail or a Task.
 func (d *derivation) give(o *object, f following) {
-	o.set("extension", append(listIn(*o, "extension"), f.mark()))
+	o.set("extension", append(listIn(*o, "extension"), f.mark(memberOf(*o, "statusReason"))))
 	o.set("status", f.status)
-	o.set("statusReason", d.reasonOf(f, memberOf(*o, "statusReason")))
+	o.set("statusReason", d.reasonOf(f))
 }
 
-// mark is the extension that says so.
-func (f following) mark() raw {
+// mark is the extension that says so, with the reason that there was for the status before, nil for
+// none.
+func (f following) mark(reason *fhir.Node) raw {
 	type part struct {
-		URL  string     `json:"url"`
-		Code string     `json:"valueCode,omitempty"`
-		Ref  *reference `json:"valueReference,omitempty"`
+		URL    string     `json:"url"`
+		Code   string     `json:"valueCode,omitempty"`
+		Reason any        `json:"valueCodeableConcept,omitempty"`
+		Ref    *reference `json:"valueReference,omitempty"`
 	}
 	parts := []part{{URL: "given", Code: f.status}}
 	if f.before != "" {
 		parts = append(parts, part{URL: "before", Code: f.before})
+	}
+	if reason != nil {
+		parts = append(parts, part{URL: "reason", Reason: json.RawMessage(reason.Raw)})
 	}
 	for _, ref := range f.because {
 		parts = append(parts, part{URL: "because", Ref: &reference{Reference: ref}})
@@ -110,37 +124,27 @@ func (f following) mark() raw {
 	}{followedExtension, parts})}}
 }
 
-// reasonOf is the statusReason of what follows something. A person's own stays behind
-// ours; one that is all ours carries the mark of the outcome.
-func (d *derivation) reasonOf(f following, theirs *fhir.Node) object {
+// reasonOf is the statusReason of what follows something, with the mark of the outcome.
+func (d *derivation) reasonOf(f following) object {
 	out := d.engine.terms.outcome(f.outcome)
 	codings := []any{coding{outcomeSystem, out.code, out.display}}
 	if f.task != "" {
 		codings = append(codings, coding{System: taskStatusSystem, Code: f.task})
 	}
 	why := object{}
-	if theirs == nil {
-		why.set("extension", []outcomeMark{{outcomeExtension, out.code}})
-		text := out.display
-		if f.task != "" {
-			text += ": " + f.task
-		}
-		for _, c := range f.reason.Each("coding") {
-			codings = append(codings, raw{c})
-		}
-		if more := f.reason.Str("text"); more != "" {
-			text += ". " + more
-		}
-		why.set("coding", codings)
-		why.set("text", text)
-		return why
+	why.set("extension", []outcomeMark{{outcomeExtension, out.code}})
+	text := out.display
+	if f.task != "" {
+		text += ": " + f.task
 	}
-	for _, c := range theirs.Each("coding") {
+	for _, c := range f.reason.Each("coding") {
 		codings = append(codings, raw{c})
 	}
+	if more := f.reason.Str("text"); more != "" {
+		text += ". " + more
+	}
 	why.set("coding", codings)
-	why.keep(theirs)
-	why.arrange(conceptOrder)
+	why.set("text", text)
 	return why
 }
 
@@ -198,6 +202,11 @@ func unfollowed(n *fhir.Node, open string) *fhir.Node {
 		o.set("status", open)
 	}
 	ownReasonDropped(&o, n)
+	for _, part := range mark.Each("extension") {
+		if part.Str("url") == "reason" && n.Str("status") == extensionValue(mark, "given", "valueCode") {
+			o.put("statusReason", part.Get("valueCodeableConcept"))
+		}
+	}
 	if order := orders[n.Str("resourceType")]; order != nil {
 		o.arrange(order)
 	} else {

@@ -168,6 +168,60 @@ func TestTaskAndActivityFollowEachOther(t *testing.T) {
 	})
 }
 
+// A reason goes with the status that it was given for.
+func TestAReasonIsNotLeftBesideAnotherStatus(t *testing.T) {
+	e := builtIn(t)
+	const id = "staples-partial"
+	single := op("a", "single-stage", "2026-03-02", "")
+	activity := func(c Case) *fhir.Node { return find(plan1(t, derive(t, e, c)), id).Get("detail") }
+	t.Run("of a Task that was rejected and then accepted", func(t *testing.T) {
+		c := edit(t, setStatus(t, running(t, e, single), "Task", id, "rejected"), "Task", `"status":"rejected"`, `"status":"rejected","statusReason":{"coding":[{"system":"http://x.example","code":"n"}],"text":"no nurse"}`)
+		c = stored(t, c, derive(t, e, c))
+		if a := activity(c); a.Str("status") != "on-hold" || !strings.Contains(string(a.Get("statusReason").Raw), "no nurse") {
+			t.Errorf("got %s", a.Raw)
+		}
+		for _, next := range []string{"accepted", "in-progress", "completed"} {
+			c = setStatus(t, c, "Task", id, next)
+			c = stored(t, c, derive(t, e, c))
+			if a := activity(c); strings.Contains(string(a.Raw), "no nurse") || strings.Contains(string(a.Raw), `"n"`) || !strings.Contains(a.Str("statusReason", "text"), next) {
+				t.Errorf("%s: got %s", next, a.Raw)
+			}
+		}
+	})
+	t.Run("of an activity on hold that the record says is done, and back", func(t *testing.T) {
+		start := setStatus(t, running(t, e, single), "CarePlan", id, "on-hold")
+		start = edit(t, start, "CarePlan", `"status":"on-hold"`, `"status":"on-hold","statusReason":{"text":"infected"}`)
+		start = stored(t, start, derive(t, e, start))
+		c := replaceInput(t, start, staplesOut("s", "2026-03-25", "completed", ""))
+		c = stored(t, c, derive(t, e, c))
+		if why := activity(c).Get("statusReason"); activity(c).Str("status") != "completed" || strings.Contains(string(why.Raw), "infected") {
+			t.Errorf("got %s", activity(c).Raw)
+		}
+		if again := stored(t, c, derive(t, e, c)); !maps.Equal(state(t, c), state(t, again)) {
+			t.Error("deriving again changes something")
+		}
+		c = replaceInput(t, c, staplesOut("s", "2026-03-25", "entered-in-error", ""))
+		if back := stored(t, c, derive(t, e, c)); !maps.Equal(state(t, start), state(t, back)) {
+			t.Error("it is not as it was")
+		}
+	})
+	t.Run("of a Task on hold whose activity is completed, and back", func(t *testing.T) {
+		start := edit(t, setStatus(t, running(t, e, single), "Task", id, "on-hold"), "Task", `"status":"on-hold"`, `"status":"on-hold","statusReason":{"text":"no appointment"}`)
+		start = stored(t, start, derive(t, e, start))
+		c := setStatus(t, start, "CarePlan", id, "completed")
+		c = stored(t, c, derive(t, e, c))
+		for _, n := range only(t, derive(t, e, c), "Task") {
+			if strings.HasSuffix(identifierIn(n, activitySystem), "#"+id) && (n.Str("status") != "completed" || strings.Contains(string(n.Get("statusReason").Raw), "no appointment")) {
+				t.Errorf("got %s", n.Raw)
+			}
+		}
+		c = setStatus(t, c, "CarePlan", id, "not-started")
+		if back := stored(t, c, derive(t, e, c)); !maps.Equal(state(t, start), state(t, back)) {
+			t.Errorf("it is not as it was")
+		}
+	})
+}
+
 // staplesOut is a removal of staples; more are further members.
 func staplesOut(id, day, status, more string) string {
 	return fmt.Sprintf(`{"resourceType":"Procedure","id":%q,"status":%q,"performedDateTime":%q,%s

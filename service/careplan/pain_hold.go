@@ -142,7 +142,7 @@ func (d *derivation) held(a *fhir.Node, holds map[string]waiting) *fhir.Node {
 	f := following{status: w.status, outcome: w.outcome, because: w.because}
 	o := members(detail)
 	if w.overruled || detail.Str("status") != "not-started" {
-		o.set("extension", append(listIn(o, "extension"), f.mark()))
+		o.set("extension", append(listIn(o, "extension"), f.mark(nil)))
 	} else {
 		d.give(&o, f)
 	}

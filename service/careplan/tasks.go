@@ -1,6 +1,7 @@
 package careplan
 
 import (
+	"cmp"
 	"slices"
 
 	"aftercare/fhir"
@@ -64,7 +65,7 @@ func (p *plan) callOff(id string) {
 func (p *plan) task(s *step, a *fhir.Node, t *activityTask, owner *fhir.Node, begun bool, mark string) {
 	if begun {
 		if t.node != nil {
-			p.finishTask(t, members(t.node), a, mark)
+			p.finishTask(t, p.movedTask(s, a, t), a, mark)
 		}
 		return
 	}
@@ -104,12 +105,13 @@ func (p *plan) task(s *step, a *fhir.Node, t *activityTask, owner *fhir.Node, be
 	if matching := s.level.matching(p.operations); len(matching) > 0 {
 		o.set("reasonReference", reference{Reference: matching[0].ref()})
 	}
-	o.set("restriction", struct {
-		Period period `json:"period"`
-	}{periodOf(when)})
+	o.set("restriction", restrictionOf(when))
 	o, kept := p.d.records.keepOrUpdate(o, t.node, "status", taskParts)
 	p.keptByPerson("task "+s.id, kept)
-	if t.node != nil && !slices.Contains(kept, "restriction") {
+	switch {
+	case slices.Contains(kept, "restriction"):
+		setAgreed(&o, writtenIn(o.node()), cmp.Or(p.agreed(t), disagreed))
+	case t.node != nil:
 		p.tellMoved(s, t.node, owner, when)
 	}
 	p.finishTask(t, o, a, mark)
