@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -141,6 +142,50 @@ func TestREADMECommandsExist(t *testing.T) {
 	}
 	if listed != len(known) {
 		t.Errorf("the README lists %d commands of %d", listed, len(known))
+	}
+}
+
+// The clinical safety document names each policy and only policies that there are, and its
+// evidence is tests that there are.
+func TestClinicalSafetyIsTrue(t *testing.T) {
+	text := read(t, "docs/clinical-safety.md")
+	var policies struct{ Concept []struct{ Code string } }
+	if err := json.Unmarshal([]byte(read(t, "definitions/CodeSystem-policy.json")), &policies); err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z0-9-]+)` \\|").FindAllStringSubmatch(text, -1) {
+		listed[m[1]] = true
+	}
+	for _, c := range policies.Concept {
+		if !listed[c.Code] {
+			t.Errorf("policy %s is not listed", c.Code)
+		}
+		delete(listed, c.Code)
+	}
+	for code := range listed {
+		t.Errorf("%s is listed as a policy and is none", code)
+	}
+	tests := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, "_test.go") {
+			for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllStringSubmatch(read(t, path), -1) {
+				tests[m[1]] = true
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(text, -1)
+	if len(named) < 50 {
+		t.Fatalf("only %d tests are named", len(named))
+	}
+	for _, m := range named {
+		if !tests[m[1]] {
+			t.Errorf("%s is no test", m[1])
+		}
 	}
 }
 
