@@ -66,6 +66,9 @@ type Reason struct{ System, Code, Display string }
 func (e *Engine) Reason(derived *fhir.Node) Reason {
 	code := "follows-records"
 	for _, n := range derived.Each("note") {
+		if status := extensionValue(derived, statusExtension, "valueCode"); status == "active" || status == "draft" {
+			break
+		}
 		if closed := extensionValue(n, outcomeExtension, "valueCode"); closed != "" {
 			code = closed
 		}

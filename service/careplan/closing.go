@@ -59,9 +59,7 @@ func (d *derivation) closedPlan(plan *fhir.Node, c closure) object {
 		list = append(list, d.closeActivity(a, c.activity, c.reason))
 	}
 	out := d.engine.terms.outcome(c.reason)
-	o.set("note", append(notesOfPeople(plan), raw{&fhir.Node{Raw: encode(closingNote{
-		Extension: []outcomeMark{{outcomeExtension, out.code}}, Text: out.display,
-	})}}))
+	o.set("note", append(notesOfPeople(plan), raw{&fhir.Node{Raw: encode(ownNoteText{[]outcomeMark{{outcomeExtension, out.code}}, out.display})}}))
 	d.setActivities(&o, plan, c.plan+" ("+out.display+")", list)
 	return o
 }
@@ -112,9 +110,9 @@ func (e *Engine) openWork(a *fhir.Node) bool {
 	return !e.derived(a) || detail.Str("kind") != "" && (w.Start.IsZero() || !w.End.IsZero())
 }
 
-// closingNote says in CarePlan.note why a plan was closed; the mark tells it from the notes
-// of people.
-type closingNote struct {
+// ownNoteText is a note of the engine in CarePlan.note, such as why a plan was closed; the mark tells
+// it from the notes of people.
+type ownNoteText struct {
 	Extension []outcomeMark `json:"extension"`
 	Text      string        `json:"text"`
 }
@@ -124,7 +122,7 @@ type outcomeMark struct {
 	Code string `json:"valueCode"`
 }
 
-// notesOfPeople are the notes of a plan that do not come from closing it.
+// notesOfPeople are the notes of a plan that the engine did not write.
 func notesOfPeople(plan *fhir.Node) []raw {
 	var list []raw
 	for _, n := range plan.Each("note") {

@@ -141,12 +141,12 @@ func (d *derivation) course(p *protocol, c *course, existing *fhir.Node, id stri
 		for _, op := range usable {
 			op.facts = append(op.facts, together.codes...)
 		}
-		d.tell("stages-on-one-day", key, usable...)
+		d.tell(togetherOutcome, key, usable...)
 	}
 	pl := &plan{
 		d: d, protocol: p, pathway: w, id: id, key: key, site: c.site, operations: usable,
 		earlier: slices.DeleteFunc(slices.Clone(c.earlier), func(op *procedure) bool { return !op.usable() }),
-		planned: planned, endedBy: c.endedBy, bound: map[*level]pathVariables{},
+		planned: planned, endedBy: c.endedBy, bound: map[*level]pathVariables{}, together: d.told[[2]string{togetherOutcome, key}],
 	}
 	c.planRef = pl.ref()
 	if c.replaces != nil && len(c.replaces.usable()) > 0 { // else its plan may be there or not

@@ -209,15 +209,15 @@ func (x *explanation) activity(p *plan, s *step) {
 		case schedule.dated:
 			parts = append(parts, parameter("window", "valuePeriod", periodOf(schedule.window)))
 			sentences = append(sentences, span(&fhir.Node{Kind: fhir.Object, Members: periodMembers(schedule.window)})+", "+p.because(s)+".")
-			if schedule.provisional {
-				text := p.d.engine.terms.outcome("provisional").display
-				parts = append(parts, parameter("provisional", "valueString", text))
-				sentences = append(sentences, "This is "+text+".")
-			}
 		default:
 			text := p.undatedText(s)
 			parts = append(parts, parameter("waits", "valueString", text))
 			sentences = append(sentences, text+".")
+		}
+		if schedule.provisional {
+			text := p.d.engine.terms.outcome("provisional").display
+			parts = append(parts, parameter("provisional", "valueString", text))
+			sentences = append(sentences, "This is "+text+".")
 		}
 	}
 	for _, a := range assumed {

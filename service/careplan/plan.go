@@ -34,6 +34,8 @@ type plan struct {
 	schedules  map[*step]schedule
 	bound      map[*level]pathVariables
 	answers    map[*level]answer
+	// together: the operations are the parts of one, since they took place on one day.
+	together bool
 	// failed says why the protocol cannot be applied, nil while it can.
 	failed *failure
 	// begun are the activities that would move, were they not begun.
@@ -107,9 +109,9 @@ func (p *plan) derive() {
 	now, kept := keepEdits(&o, p.existing, p.d.records.writtenBefore(p.existing, planParts), planParts)
 	p.keptByPerson("plan", kept)
 	o.set("extension", p.extensions(status, now, activities))
+	o.set("note", p.notes())
 	if p.existing != nil {
 		mergeExtensions(&o, p.existing)
-		o.set("note", notesOfPeople(p.existing))
 		o.keep(p.existing, "text", "title", "period", "author", "_status", "note", "replaces")
 	}
 	o.set("text", p.narrative(o, activities))
@@ -120,6 +122,19 @@ func (p *plan) derive() {
 	p.closeLeftOvers()
 	p.tellKept()
 }
+
+// notes are those of people, and that several operations were taken for one.
+func (p *plan) notes() []raw {
+	list := notesOfPeople(p.existing)
+	if p.together {
+		out := p.d.engine.terms.outcome(togetherOutcome)
+		list = append(list, raw{&fhir.Node{Raw: encode(ownNoteText{[]outcomeMark{{outcomeExtension, out.code}}, out.text})}})
+	}
+	return list
+}
+
+// togetherOutcome is told where the parts of an operation took place on one day.
+const togetherOutcome = "stages-on-one-day"
 
 // ownStatus is what the plan would be if nobody had touched it: a draft while no
 // operation has an exact date.

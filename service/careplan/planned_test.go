@@ -56,6 +56,12 @@ func TestPlannedStage(t *testing.T) {
 			if !slices.Contains(codesTold(r), c.told) {
 				t.Errorf("told %v", codesTold(r))
 			}
+			loading := find(plan, "loading").Get("detail") // without a date of its own, it waits for stage 2 all the same
+			waits := strings.Contains(when(loading), "after stage 2") || strings.Contains(when(loading), "waits for")
+			provisional = anyCoding(codingsAt(loading, "statusReason", "coding"), func(c coding) bool { return c.Code == "provisional" })
+			if waits == (name == "done") || provisional != c.provisional {
+				t.Errorf("loading: %s, provisional: %v", when(loading), provisional)
+			}
 			if _, asked := taskStatuses(t, r)["stage-2.staples-partial"]; asked != (name == "done") {
 				t.Errorf("asked for the removal of staples: %v", asked)
 			}
@@ -104,7 +110,7 @@ func TestStagesOnOneDay(t *testing.T) {
 	one, two := op("a", "stage-1", "2026-03-02", ""), op("b", "stage-2", "2026-03-02", "")
 	r := derive(t, e, caseOf(t, one, two))
 	plan := plan1(t, r)
-	if dates(plan)["staples-partial"] != "2026-03-23" || find(plan, "stage-2.staples-partial") != nil || !slices.Contains(codesTold(r), "stages-on-one-day") {
+	if dates(plan)["staples-partial"] != "2026-03-23" || find(plan, "stage-2.staples-partial") != nil || !slices.Contains(codesTold(r), "stages-on-one-day") || len(plan.Each("note")) != 1 {
 		t.Errorf("got %v, told %v", dates(plan), codesTold(r))
 	}
 	for name, other := range map[string]string{"a record twice": op("b", "stage-1", "2026-03-02", ""), "another day": op("b", "stage-2", "2026-03-03", ""), "no day": op("b", "stage-2", "", "")} {

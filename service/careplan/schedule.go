@@ -13,7 +13,7 @@ type schedule struct {
 	window window
 	// provisional: it is counted from an operation that is planned.
 	provisional bool
-	// waits are the reasons for having no date.
+	// waits are the reasons for having no date, or for having a provisional one.
 	waits []string
 }
 
@@ -57,7 +57,11 @@ func (p *plan) anchor(s *step) schedule {
 			p.d.tellPlan("planned-provisional", op.ref(), op.ref(), p.ref())
 		}
 	}
-	return schedule{dated: true, provisional: provisional, window: window{matching[0].day, matching[0].day}}
+	dated := schedule{dated: true, provisional: provisional, window: window{matching[0].day, matching[0].day}}
+	if provisional { // what has no date by the rules waits for it all the same
+		dated.waits = []string{s.level.waits}
+	}
+	return dated
 }
 
 // dating are the operations that an anchor is dated from, or else those planned that it would be
@@ -117,17 +121,17 @@ func (p *plan) resolve(s *step) schedule {
 		if base.dated {
 			allowed, ok = r.apply(base.window)
 		}
+		for _, w := range base.waits {
+			if w != "" && !slices.Contains(result.waits, w) {
+				result.waits = append(result.waits, w)
+			}
+		}
+		result.provisional = result.provisional || base.provisional
 		if !ok {
 			result.dated = false
-			for _, w := range base.waits {
-				if w != "" && !slices.Contains(result.waits, w) {
-					result.waits = append(result.waits, w)
-				}
-			}
 			continue
 		}
 		result.window = result.window.intersect(allowed)
-		result.provisional = result.provisional || base.provisional
 	}
 	switch {
 	case !result.dated:
@@ -137,7 +141,7 @@ func (p *plan) resolve(s *step) schedule {
 	case result.window.empty():
 		p.failDates(s, "window-empty")
 	case s.activity != nil && (s.activity.waits != "" || len(s.related) == 0):
-		return schedule{}
+		return schedule{provisional: result.provisional, waits: result.waits}
 	}
 	return result
 }

@@ -184,6 +184,6 @@ var outcomes = []string{
 	"not-completed", "not-done", "entered-in-error", "on-hold", "date-not-exact", "no-body-site",
 	"site-not-eligible", "site-ambiguous", "site-conflict", "side-not-recorded", "side-conflict",
 	"operations-conflict", "stage-order", "window-empty", "date-impossible", "fault", "protocol-failed", "assumed",
-	"patient-deceased", "anchor-gone", "planned-provisional", "provisional", "stages-on-one-day", "anchor-removed", "anchor-unknown", "anchor-already-out", "plan-replaced", "plan-elsewhere", "no-longer-prescribed", "undated", "follows-records",
+	"patient-deceased", "anchor-gone", "planned-provisional", "provisional", togetherOutcome, "anchor-removed", "anchor-unknown", "anchor-already-out", "plan-replaced", "plan-elsewhere", "plan-deleted", basisOutcome, "no-longer-prescribed", "undated", "follows-records",
 	"by-task", "by-activity", "task-conflict", "kept-by-person", "order-broken", "record-counts", "record-unclear", "task-moved",
 }
