@@ -96,10 +96,6 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("rapid.checks", "25"); err != nil { // the command line comes later
 		panic(err)
 	}
-	flag.Parse()
-	if testing.Short() {
-		os.Exit(m.Run())
-	}
 	os.Exit(postgrestest.RunTwice(m, &newDatabase, begins))
 }
 

@@ -286,11 +286,11 @@ func (s *Server) Exec(t testing.TB, database, text string) {
 
 // RunTwice runs all tests of a package, and once more with database, which makes a database for a
 // test, changed to one on PostgreSQL that fill has been run on, or to Database if fill is nil. It
-// returns the exit code. What is fuzzed is so on the first engine alone.
+// returns the exit code. What is fuzzed is so on the first engine alone, and so is all with -short.
 func RunTwice(m *testing.M, database *func(testing.TB) string, fill func(url string) error) int {
 	flag.Parse()
 	code := m.Run()
-	if code == 0 && flag.Lookup("test.fuzz").Value.String() == "" && flag.Lookup("test.list").Value.String() == "" {
+	if code == 0 && !testing.Short() && flag.Lookup("test.fuzz").Value.String() == "" && flag.Lookup("test.list").Value.String() == "" {
 		fmt.Println("once more, on PostgreSQL")
 		*database = Database
 		if fill != nil {
