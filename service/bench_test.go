@@ -2,6 +2,7 @@ package service
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -73,4 +74,46 @@ func BenchmarkCreateObservation(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkCreatePain posts reports of pain of patients with an anchor, with the rules for pain and
+// without: the difference is what interpretation adds to a create. There are 20 patients, of whom each
+// has sent one before.
+func BenchmarkCreatePain(b *testing.B) {
+	for _, c := range []struct{ name, report string }{
+		{"muscle", painBody("x", nrs, "2026-07-02", "4", `"bodySite":{"coding":[{"system":"`+fhir.Canonical+`/CodeSystem/osseointegration","code":"muscle"}]}`)},
+		{"task and flag", hurting("x", "2026-07-02", "5", "twist")},
+		{"loading on hold", hurting("x", "2026-03-05", "5", "twist")},
+	} {
+		for _, rules := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%s/rules=%t", c.name, rules), func(b *testing.B) {
+				s := open(b, func(o *Options) {
+					o.NewID = newID
+					if rules {
+						return
+					}
+					o.Definitions = slices.DeleteFunc(slices.Clone(o.Definitions), func(n *fhir.Node) bool {
+						return strings.HasPrefix(n.Str("id"), "pain-") && n.Str("resourceType") == "PlanDefinition"
+					})
+				})
+				for i := range 20 {
+					if _, err := s.Create(ctx, Anonymous, "Procedure", []byte(procedureOf(fmt.Sprintf("p%d", i))), ""); err != nil {
+						b.Fatal(err)
+					}
+				}
+				body := strings.Replace(c.report, `"id":"x",`, "", 1)
+				send := func(i int) {
+					if _, err := s.Create(ctx, Anonymous, "Observation", []byte(strings.Replace(body, "Patient/p", fmt.Sprintf("Patient/p%d", i%20), 1)), ""); err != nil {
+						b.Fatal(err)
+					}
+				}
+				for i := range 20 {
+					send(i)
+				}
+				for i := 0; b.Loop(); i++ {
+					send(i)
+				}
+			})
+		}
+	}
 }

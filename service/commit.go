@@ -88,6 +88,7 @@ func (s *Service) commitAll(ctx context.Context, ws []*write, then func(ctx cont
 	if err := s.fill(guess); err != nil {
 		return nil, err
 	}
+	s.bringAnchors(ctx, guess)
 	return s.applyInWrite(ctx, guess, nil, then)
 }
 

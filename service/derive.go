@@ -134,6 +134,17 @@ func (s *Service) derive(ctx context.Context, tx *store.Tx, touched patients, ou
 		if !touched.named[id] && sure.quiet(id) {
 			continue
 		}
+		if look, planned := touched.lookOf(person{records: []string{id}}); !planned && !look.all {
+			stored, notices, ok, err := s.deriveReports(ctx, tx, id, look, at)
+			if err != nil {
+				return err
+			}
+			if ok {
+				answers.replace(stored)
+				answers.tell(notices)
+				continue
+			}
+		}
 		who, err := s.person(ctx, &tx.Reader, id)
 		if err != nil {
 			return err
@@ -142,7 +153,7 @@ func (s *Service) derive(ctx context.Context, tx *store.Tx, touched patients, ou
 			continue
 		}
 		done[who.record] = true
-		look, planned := touched.lookOf(who)
+		look, _ := touched.lookOf(who)
 		c, err := s.patientCase(ctx, &tx.Reader, who, touched.links, look, at)
 		if err != nil {
 			return err
@@ -154,7 +165,6 @@ func (s *Service) derive(ctx context.Context, tx *store.Tx, touched patients, ou
 		if err != nil {
 			return err
 		}
-		_ = planned
 		answers.replace(stored)
 		answers.tell(notices)
 	}
@@ -177,10 +187,14 @@ func (s *Service) deriveCase(ctx context.Context, tx *store.Tx, who person, c ca
 // prescribed is what the protocols prescribe in a case. Faults of the engine go to the log.
 func (s *Service) prescribed(ctx context.Context, c careplan.Case) (careplan.Result, error) {
 	result, err := s.protocols.Derive(c)
+	s.logFaults(ctx, result)
+	return result, err
+}
+
+func (s *Service) logFaults(ctx context.Context, result careplan.Result) {
 	for _, fault := range result.Faults {
 		s.log.ErrorContext(ctx, "a care plan could not be derived", "error", fault)
 	}
-	return result, err
 }
 
 // answers are what the writes of a transaction are answered with.

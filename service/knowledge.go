@@ -28,6 +28,9 @@ type knowledge struct {
 	ofCases     []*search.Parameter
 	ofReports   *search.Parameter
 	reportCodes map[careplan.ReportCode]bool
+	// ofAnchors are the search parameters that tie what reports of pain are held against to its
+	// patient.
+	ofAnchors []*search.Parameter
 	// definitions are those of a served type, which the service puts into its store;
 	// provided names them, by "Type/id": callers cannot change them.
 	definitions []*fhir.Node
@@ -66,6 +69,7 @@ func learn(o Options) (*knowledge, error) {
 	}
 	k.ofCases = k.caseParameters()
 	k.ofReports, k.reportCodes = k.reportParameters()
+	k.ofAnchors = k.anchorParameters()
 	for _, n := range o.Definitions {
 		typ, id := n.Str("resourceType"), n.Str("id")
 		if _, ok := fhir.Served(typ); ok && id != "" {

@@ -2,6 +2,7 @@ package service
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -184,5 +185,61 @@ func TestPainAtTheEdges(t *testing.T) {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
 		})
+	}
+}
+
+// A report alone, for which the anchors are at hand, comes to the same, byte by byte, as one that is
+// interpreted with a whole derivation.
+func TestPainWithAnchorsAtHand(t *testing.T) {
+	if !strings.HasPrefix(newDatabase(t), "sqlite:") {
+		t.Skip("what is made of a report is decided above the engines")
+	}
+	osseo := func(code string) string {
+		return `"bodySite":{"coding":[{"system":"` + fhir.Canonical + `/CodeSystem/osseointegration","code":"` + code + `"}]}`
+	}
+	reports := []string{
+		painBody("a", nrs, "2026-07-02", "8", osseo("muscle")), painBody("b", nrs, "2026-07-03", "4", osseo("phantom")), painBody("c", nrs, "2026-11-02", "4", osseo("phantom")),
+		hurting("d", "2026-07-04", "4", "twist"), hurting("e", "2026-03-04", "4", "twist"), painBody("f", nrs, "2026-07-05", "5", osseo("stump-nerve")), painBody("g", nrs, "2026-03-06", "0"),
+	}
+	before := []string{`{"resourceType":"Patient","id":"p"}`, anchorIn("op", "2026-03-02", "left", `"focalDevice":[{"manipulated":{"reference":"Device/anchor"}}]`),
+		strings.NewReplacer(`"single-stage"`, `"tmr"`, `"subject"`, `"partOf":[{"reference":"Procedure/op"}],"subject"`).Replace(anchorIn("tmr", "2026-03-02", "left")),
+		`{"resourceType":"Device","id":"anchor","patient":{"reference":"Patient/p"},"modelNumber":"OPL"}`}
+	made := func(s *Service) (all []string) {
+		for _, typ := range []string{"ClinicalImpression", "Task", "Flag", "DetectedIssue"} {
+			for _, n := range s.nodes(t, typ, "identifier=https://aftercare.example/fhir/identifier/interpretation|") {
+				n.Members = slices.DeleteFunc(n.Members, func(m fhir.Member) bool { return m.Name == "meta" })
+				var b strings.Builder
+				for _, m := range n.Members {
+					b.WriteString(m.Name + string(m.Value.Raw))
+				}
+				all = append(all, b.String())
+			}
+		}
+		return sorted(all)
+	}
+	alone, whole, atHand := open(t), open(t), 0
+	alone.keep(t, before...)
+	whole.keep(t, before...)
+	for _, body := range reports {
+		alone.keep(t, body)
+		if _, ok := alone.atHand.get("p"); ok {
+			atHand++
+		}
+		whole.atHand.keep("p", knownAnchors{}) // which fits nothing
+		whole.keep(t, body)
+	}
+	a, w := made(alone), made(whole)
+	if len(a) < 10 || atHand < 5 || !slices.Equal(a, w) {
+		t.Errorf("%d and %d, at hand %d times", len(a), len(w), atHand)
+		for i := range min(len(a), len(w)) {
+			if a[i] != w[i] {
+				t.Fatalf("alone %s\nwhole %s", a[i], w[i])
+			}
+		}
+	}
+	moved := strings.Replace(before[1], "2026-03-02", "2026-03-03", 1) // the anchors at hand are not good any more
+	alone.keep(t, moved, painBody("h", nrs, "2026-06-02", "4", osseo("muscle-insertion")))
+	if got := alone.nodes(t, "ClinicalImpression", "investigation=Observation/h"); len(got) != 1 || candidateCauses(got[0]) != "enth 9, musc 7" {
+		t.Errorf("after the operation has moved: %s", candidateCauses(got[0]))
 	}
 }

@@ -228,11 +228,13 @@ func (s *Service) addReport(ctx context.Context, r *store.Reader, c *careplan.Ca
 			return err
 		}
 	}
+	seen := map[string]bool{}
 	for _, made := range c.Existing[from:] {
-		if made.Type != "ClinicalImpression" {
+		if made.Type != "ClinicalImpression" && made.Type != "Task" || seen[made.ID] {
 			continue
 		}
-		flag, err := r.Get(ctx, "Flag", made.ID) // its id is that of what it is about
+		seen[made.ID] = true
+		flag, err := r.Get(ctx, "Flag", made.ID) // all three have one id
 		switch {
 		case err != nil && fhir.KindOf(err) != fhir.NotFound:
 			return err

@@ -68,6 +68,8 @@ type Service struct {
 	capabilities func() []byte
 	// unindexed are the search parameters, by key, that could not index a stored resource.
 	unindexed sync.Map
+	// atHand keeps what reports of pain of some patients are held against.
+	atHand anchorsAtHand
 }
 
 // Principal is who asks. It is an explicit argument of every interaction, so that no

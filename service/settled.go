@@ -14,8 +14,13 @@ import (
 // resources of other patients, some of what people have deleted, and some of what people have taken
 // the identifier or the patient off. That is looked up, and the derivation is made again with it.
 func (s *Service) settled(ctx context.Context, r *store.Reader, who person, c careplan.Case) (careplan.Case, careplan.Result, error) {
+	return s.settledBy(ctx, r, who, c, s.prescribed)
+}
+
+// settledBy is settled for what derives, or a part of it.
+func (s *Service) settledBy(ctx context.Context, r *store.Reader, who person, c careplan.Case, derive func(context.Context, careplan.Case) (careplan.Result, error)) (careplan.Case, careplan.Result, error) {
 	for {
-		result, err := s.prescribed(ctx, c)
+		result, err := derive(ctx, c)
 		if err != nil {
 			return c, result, err
 		}

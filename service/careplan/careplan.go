@@ -14,6 +14,8 @@ type Engine struct {
 	inputs    []string
 	// pain are the rules for reports of pain, in the order of the definitions.
 	pain []*painRules
+	// words are those of what the rules say.
+	words map[coding]Statement
 	// systems are the code systems of the codes that triggers name.
 	systems map[string]bool
 	// activities are the urls of the ActivityDefinitions.

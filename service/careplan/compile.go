@@ -48,7 +48,7 @@ func Compile(definitions []*fhir.Node, zone *time.Location, off ...string) (*Eng
 		c.failAt(lateralitySet, "ValueSet", "is missing: sides could not be told apart")
 	}
 	nested := c.nested()
-	e := &Engine{zone: zone, terms: c.terms, systems: c.systems, activities: map[string]bool{}, off: off}
+	e := &Engine{zone: zone, terms: c.terms, systems: c.systems, activities: map[string]bool{}, off: off, words: c.terms.painWords()}
 	for url := range c.activities {
 		e.activities[url] = true
 	}

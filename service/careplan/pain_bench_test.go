@@ -11,13 +11,13 @@ func BenchmarkInterpretPain(b *testing.B) {
 			continue
 		}
 		record, report := c.records(b)
-		d, err := e.run(record)
+		anchors, err := e.Anchors(record)
 		if err != nil {
 			b.Fatal(err)
 		}
 		b.Run(c.ID, func(b *testing.B) {
 			for b.Loop() {
-				if _, err := d.interpretPain(report); err != nil {
+				if _, err := e.interpret(anchors, report); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -144,8 +144,8 @@ func (x *painRun) interpret() error {
 	default:
 		x.remark("pain-onset-not-known")
 	}
-	if x.report.unread {
-		x.remark("pain-site-not-read")
+	for _, code := range x.report.unread {
+		x.remark(code)
 	}
 	x.result.Day = formatDate(x.day)
 	x.bind(happened, preExisting)

@@ -74,12 +74,17 @@ func OfReport(n *fhir.Node) (refs []string) {
 }
 
 // Interpret is the part of Derive that concerns reports of pain alone, for anchors that are known.
-// whole is true where the plan of an anchor has to follow, so that Derive is needed.
+// whole is true where Derive is needed: the plan of an anchor has to follow, or the engine has failed.
 func (e *Engine) Interpret(c Case, anchors *Anchors) (result Result, whole bool) {
 	d := &derivation{engine: e, records: &records{Case: c, existing: map[existingKey]Source{}, moved: map[string]bool{}}, kept: map[string]bool{}, told: map[[2]string]bool{}}
 	d.records.index()
-	k := d.keepReports(anchors)
-	return d.result, len(k.holds) > 0 || len(k.back) > 0
+	if guarded(func() {
+		k := d.keepReports(anchors)
+		whole = len(k.holds) > 0 || len(k.back) > 0
+	}) != nil {
+		return Result{}, true
+	}
+	return d.result, whole
 }
 
 // interpretReports keeps what is made of the reports of the case, and holds activities for it. Where

@@ -1,10 +1,10 @@
 package careplan
 
 import (
+	"strings"
 	"time"
 
 	"aftercare/fhir"
-	"aftercare/fhir/path"
 )
 
 // painReport is an Observation of pain (https://hl7.org/fhir/R4/observation.html) as the rules
@@ -17,8 +17,8 @@ type painReport struct {
 	// seen is the local date of the report; begun that of the onset, where it is known to the day,
 	// and begunBy the last day that the onset can have been.
 	seen, begun, begunBy time.Time
-	// unread: a site or trigger is coded that no ValueSet has.
-	unread bool
+	// unread are outcomes that say that a site or a trigger was reported that no ValueSet has.
+	unread []string
 }
 
 // painReport reads an Observation. The code says why it cannot be interpreted, "" where it can.
@@ -47,11 +47,39 @@ func (e *Engine) painReport(s Source, g *ranking) (*painReport, string) {
 	for _, c := range n.Each("component") {
 		codes := codingsAt(c, "valueCodeableConcept", "coding")
 		triggers = append(triggers, codes...)
+		if e.isComponent(c, g.trigger) && c.Get("valueCodeableConcept") != nil && len(pick(e.terms.expand(codes), e.terms.sets[painTriggersSet])) == 0 {
+			r.unread = append(r.unread, "pain-trigger-not-read")
+		}
 	}
 	r.triggers = pick(e.terms.expand(triggers), e.terms.sets[painTriggersSet])
-	read := len(r.sites) + len(r.sides) + len(r.bones)
-	r.unread = n.Get("bodySite") != nil && read == 0
+	if e.unreadSite(n) {
+		r.unread = append(r.unread, "pain-site-not-read")
+	}
 	return r, e.painDays(r, g)
+}
+
+// isComponent reports that a component has one of the codes.
+func (e *Engine) isComponent(c *fhir.Node, codes map[coding]bool) bool {
+	return anyCoding(e.terms.expand(codingsAt(c, "code", "coding")), func(c coding) bool { return codes[c.key()] })
+}
+
+// unreadSite reports that the site is told in words alone, or by a code that is none of a site, a
+// side or a bone here and is translated to none.
+func (e *Engine) unreadSite(n *fhir.Node) bool {
+	codes := codingsAt(n, "bodySite", "coding")
+	for _, c := range codes {
+		known := false
+		for _, to := range e.terms.expand([]coding{c}) {
+			known = known || e.terms.sets[painSitesSet].has(to) || e.terms.sets[lateralitySet].has(to)
+			for _, p := range e.protocols {
+				known = known || p.sites.has(to)
+			}
+		}
+		if !known {
+			return true
+		}
+	}
+	return n.Get("bodySite") != nil && len(codes) == 0
 }
 
 // painDays finds the local dates of a report. It is made at the end of its period, and the start of
@@ -67,14 +95,20 @@ func (e *Engine) painDays(r *painReport, g *ranking) string {
 	if r.seen = e.day(seen); r.seen.IsZero() {
 		return "pain-date-not-exact"
 	}
-	if g.onset != nil {
-		found, err := g.onset.Nodes(r.Node, path.Bind(emptyPainVariables()))
-		if err != nil || len(found) > 1 {
-			return "pain-onset-unclear"
+	told := map[string]bool{}
+	for _, c := range r.Node.Each("component") {
+		if !e.isComponent(c, g.onset) {
+			continue
 		}
-		if len(found) == 1 {
-			onset = found[0].Text
+		for _, m := range c.Members {
+			if strings.HasPrefix(m.Name, "value") {
+				onset = m.Value.Text + m.Value.Str("start")
+				told[onset] = true
+			}
 		}
+	}
+	if len(told) > 1 || told[""] {
+		return "pain-onset-unclear"
 	}
 	if onset == "" {
 		return ""

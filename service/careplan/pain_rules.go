@@ -46,9 +46,10 @@ type ranking struct {
 	refusals []refusal
 	window   *relation // a report outside of it is not interpreted
 	outside  string    // the outcome that says so
-	onset    *path.Expression
-	weights  map[string]int
-	causes   []*painCause
+	// onset and trigger are the codes of the components that tell of them.
+	onset, trigger map[coding]bool
+	weights        map[string]int
+	causes         []*painCause
 }
 
 // refusal is a condition without which there is no interpretation.
@@ -115,7 +116,7 @@ func emptyPainVariables() map[string][]*fhir.Node {
 var painOutcomes = []string{
 	"pain-other-observation", "pain-report-withdrawn", "pain-not-measured", "pain-date-not-exact", "pain-onset-unclear",
 	"pain-onset-after-report", "pain-no-surgery", "pain-no-anchor-there", "pain-surgery-in-error", "pain-surgery-not-dated", "pain-pre-existing",
-	"pain-onset-not-exact", "pain-onset-not-known", "pain-site-not-read", "pain-side-missing", "pain-not-reviewed", "pain-interpreted", "pain-superseded", "pain-withdrawn", "pain-failed", "pain-same-subject", "pain-patient-deceased", "pain-event-assumed", "pain-no-rules",
+	"pain-onset-not-exact", "pain-onset-not-known", "pain-site-not-read", "pain-trigger-not-read", "pain-side-missing", "pain-not-reviewed", "pain-interpreted", "pain-superseded", "pain-withdrawn", "pain-failed", "pain-same-subject", "pain-patient-deceased", "pain-event-assumed", "pain-no-rules",
 }
 
 // isRules reports that a PlanDefinition holds rules and no protocol.
@@ -217,10 +218,6 @@ func (x *expansion) ranking(s *scope, place string, a *fhir.Node) *ranking {
 	for i, v := range a.Each("dynamicValue") {
 		at := fmt.Sprintf("%s.dynamicValue[%d]", place, i)
 		name := v.Str("path")
-		if name == "onset" {
-			g.onset = x.onReport(d, at, v)
-			continue
-		}
 		e := x.painExpression(d, at, v)
 		if e == nil {
 			continue
@@ -236,10 +233,33 @@ func (x *expansion) ranking(s *scope, place string, a *fhir.Node) *ranking {
 			x.fail(d, place+".dynamicValue", "%q is missing", name)
 		}
 	}
+	g.onset, g.trigger = x.component(d, place, a, "onset"), x.component(d, place, a, "trigger")
 	for i, n := range a.Each("action") {
 		g.causes = append(g.causes, x.cause(s, fmt.Sprintf("%s.action[%d]", place, i), n))
 	}
 	return g
+}
+
+// component are the codes of the components of a report that an input of the ranking, by its id, is
+// about.
+func (x *expansion) component(d *fhir.Node, place string, a *fhir.Node, id string) map[coding]bool {
+	codes := map[coding]bool{}
+	for _, n := range a.Each("input") {
+		if n.Str("id") != id {
+			continue
+		}
+		for _, f := range n.Each("codeFilter") {
+			if f.Str("path") == "component.code" {
+				for _, c := range codingsAt(f, "code") {
+					codes[c.key()] = true
+				}
+			}
+		}
+	}
+	if len(codes) == 0 {
+		x.fail(d, place+".input", "%q with a codeFilter on component.code is missing", id)
+	}
+	return codes
 }
 
 func (x *expansion) cause(s *scope, place string, a *fhir.Node) *painCause {
@@ -314,15 +334,10 @@ func (x *expansion) painRule(s *scope, place string, a *fhir.Node) *painRule {
 }
 
 func (x *expansion) painExpression(d *fhir.Node, place string, n *fhir.Node) *painExpression {
-	if e := x.onReport(d, place, n); e != nil {
+	if e := x.expressionOver(emptyPainVariables(), d, place+".expression", n.Get("expression")); e != nil {
 		return remembering(e)
 	}
 	return nil
-}
-
-// onReport is an expression that may look at the report itself.
-func (x *expansion) onReport(d *fhir.Node, place string, n *fhir.Node) *path.Expression {
-	return x.expressionOver(emptyPainVariables(), d, place+".expression", n.Get("expression"))
 }
 
 func (x *expansion) painWindow(s *scope, place string, a *fhir.Node) *relation {

@@ -80,6 +80,15 @@ func (t *terminology) addSet(d *fhir.Node, fail func(*fhir.Node, string, string,
 	t.sets[d.Str("url")] = set
 }
 
+// has reports that a coding is in the set; nil has none.
+func (s *valueSet) has(c coding) bool {
+	if s == nil {
+		return false
+	}
+	_, in := s.rank[c.key()]
+	return in
+}
+
 // wordOf is the everyday word of a concept: its designation, or else its display.
 func wordOf(concept *fhir.Node) string {
 	for _, designation := range concept.Each("designation", "value") {
