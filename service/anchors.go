@@ -28,6 +28,7 @@ type knownAnchors struct {
 	footprint store.Footprint
 	who       person
 	anchors   *careplan.Anchors // nil for a patient with several records
+	nothing   bool              // there is nothing that plans are made from
 }
 
 func (a *anchorsAtHand) get(id string) (knownAnchors, bool) {
@@ -109,6 +110,7 @@ func (s *Service) bring(ctx context.Context, r *store.Reader, id string) error {
 		if err != nil {
 			return err
 		}
+		known.nothing = len(c.Inputs) == 0 && len(c.Existing) == 0
 		if known.anchors, err = s.protocols.Anchors(c); err != nil {
 			return err
 		}
@@ -132,6 +134,9 @@ func (s *Service) deriveReports(ctx context.Context, tx *store.Tx, id string, lo
 	c := careplan.Case{Base: s.baseURL, Subject: careplan.SubjectType + "/" + id, At: at}
 	if err := s.addReports(ctx, &tx.Reader, &c, known.who, look); err != nil {
 		return nil, nil, false, err
+	}
+	if known.nothing && len(c.Existing) == 0 {
+		return nil, nil, true, nil
 	}
 	if slices.ContainsFunc(c.Existing, s.protocols.LacksDigests) {
 		return nil, nil, false, nil

@@ -112,7 +112,31 @@ func (p *plan) painOccasions() (found []occasion) {
 			found = append(found, occasion{day, part.codes})
 		}
 	}
+	for _, s := range p.endedBy {
+		if proc := p.d.records.byID[s.ref()]; proc != nil {
+			found = append(found, occasion{proc.day, proc.codes})
+		} else if day := p.d.engine.day(s.Node.Str("timingPeriod", "end")); !day.IsZero() {
+			found = append(found, occasion{day, p.protocol.endingCodes()})
+		}
+	}
 	return found
+}
+
+// endingCodes are the codes of operations that end an anchor. The record of a device that is out
+// says the same.
+func (p *protocol) endingCodes() (codes []coding) {
+	for _, s := range p.selectors {
+		for _, t := range s.level.triggers {
+			for _, f := range t.filters {
+				for c := range f.codes {
+					if s.effect == effectEnds {
+						codes = append(codes, c)
+					}
+				}
+			}
+		}
+	}
+	return codes
 }
 
 // withoutAnchor says why there is no anchor that a report could be about.

@@ -1,6 +1,7 @@
 package careplan
 
 import (
+	"os"
 	"strings"
 	"testing"
 )
@@ -202,6 +203,58 @@ func TestPainPolicies(t *testing.T) {
 	}
 }
 
+// What is read of a report although it is in no value set is said, and what is known beside it counts.
+func TestPainSaysWhatWasNotRead(t *testing.T) {
+	e := builtIn(t)
+	other := `{"system":"http://x.example","code":"shin"}`
+	for name, c := range map[string]struct{ old, new, remarks string }{
+		"a site beside a known one":    {`"code":"muscle"}`, `"code":"muscle"},` + other, "pain-site-not-read"},
+		"a site alone":                 {`{"system":"` + osseo + `","code":"muscle"}`, other, "pain-site-not-read"},
+		"a site in words":              {`"coding":[{"system":"` + osseo + `","code":"muscle"}]`, `"text":"shin"`, "pain-site-not-read"},
+		"a side and a bone":            {`{"system":"` + osseo + `","code":"muscle"}`, `{"system":"http://snomed.info/sct","code":"7771000"},{"system":"http://snomed.info/sct","code":"71341001"}`, ""},
+		"a trigger beside a known one": {`"component":[`, `"component":[{"code":{"coding":[{"system":"http://loinc.org","code":"100752-5"}]},"valueCodeableConcept":{"coding":[` + other + `]}},`, "pain-trigger-not-read"},
+		"a trigger with its words":     {`"code":"exercise"}`, `"code":"exercise"},` + other, ""},
+		"a quality":                    {`"component":[`, `"component":[{"code":{"coding":[{"system":"http://loinc.org","code":"56823-8"}]},"valueCodeableConcept":{"coding":[` + other + `]}},`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			good := string(report(t, `"effectiveDateTime":"2026-06-01"`, 4, []string{"muscle"}, []string{"exercise"}, `,"onset":"2026-06-01"`).Node.Raw)
+			bad := strings.Replace(good, c.old, c.new, 1)
+			if bad == good {
+				t.Fatal("nothing was replaced")
+			}
+			got := interpret1(t, e, single(t, "2026-03-02"), source(t, bad))
+			remarks := strings.Replace(strings.Join(got.Remarks, " "), "pain-side-missing", "", 1)
+			if strings.TrimSpace(remarks) != c.remarks || scored(got, "musc") == 0 {
+				t.Errorf("remarks %q, %s", remarks, got.answer())
+			}
+		})
+	}
+}
+
+// After the anchor is out, what needs one is no candidate, and somebody has to look.
+func TestPainAfterARemoval(t *testing.T) {
+	e := builtIn(t)
+	out := single(t, "2026-03-02")
+	out.Inputs = append(out.Inputs, surgeryOn(t, "out", "removal", "2026-06-02", "completed", leftFemur))
+	in := single(t, "2026-03-02")
+	in.Inputs[0] = surgeryOn(t, "first", "single-stage", "2026-03-02", "completed", leftFemur+`,"focalDevice":[{"manipulated":{"reference":"Device/anchor"}}]`)
+	in.Inputs = append(in.Inputs, source(t, `{"resourceType":"Device","id":"anchor","patient":{"reference":"Patient/p"},"type":{"coding":[{"system":"`+osseo+`","code":"bone-anchor"}]}}`),
+		source(t, `{"resourceType":"DeviceUseStatement","id":"use","status":"completed","subject":{"reference":"Patient/p"},"device":{"reference":"Device/anchor"},"timingPeriod":{"start":"2026-03-02","end":"2026-06-02"}}`))
+	for name, record := range map[string]Case{"an operation": out, "the end of a device's use": in} {
+		for day, want := range map[string]string{"2026-06-01": "BONE-C 13, BONE-A 13, BONE-B 9, ", "2026-06-02": "", "2026-07-01": ""} {
+			t.Run(name+" "+day, func(t *testing.T) {
+				got := interpret1(t, e, record, report(t, `"effectiveDateTime":"`+day+`"`, 4, nil, []string{"twist"}, ""))
+				if got.answer() != want || strings.Contains(got.line(), "after-removal") != (want == "") {
+					t.Errorf("got %q, %s", got.answer(), got.line())
+				}
+			})
+		}
+	}
+	if got := interpret1(t, e, out, report(t, `"effectiveDateTime":"2026-07-01"`, 4, []string{"phantom"}, nil, "")); scored(got, "plp") == 0 {
+		t.Errorf("phantom pain: %s", got.answer())
+	}
+}
+
 // What patients are told is never the wording for clinicians, and both are there for what to do.
 func TestPainWordsForPatientsAreTheirOwn(t *testing.T) {
 	e := builtIn(t)
@@ -227,5 +280,31 @@ func TestPainWordsForPatientsAreTheirOwn(t *testing.T) {
 	}
 	if count == 0 {
 		t.Error("no statements")
+	}
+}
+
+// The profile warns of triggers that are not understood: its codes are those of the value set.
+func TestTheProfileKnowsTheTriggers(t *testing.T) {
+	data, err := os.ReadFile("../../definitions/StructureDefinition-pain-observation.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, found := builtIn(t).terms.sets[painTriggersSet], false
+	for _, x := range parse(t, string(data)).Each("differential", "element", "constraint") {
+		if x.Str("key") != "pain-5" {
+			continue
+		}
+		found = true
+		if got := strings.Count(x.Str("expression"), "code ="); got != len(set.rank) {
+			t.Errorf("%d codes, and %d in the value set", got, len(set.rank))
+		}
+		for c := range set.rank {
+			if !strings.Contains(x.Str("expression"), "code = '"+c.Code+"'") || !strings.Contains(x.Str("expression"), "system = '"+c.System+"'") {
+				t.Errorf("%s is not in the expression", c.Code)
+			}
+		}
+	}
+	if !found {
+		t.Error("there is no pain-5")
 	}
 }

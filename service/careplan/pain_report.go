@@ -34,7 +34,7 @@ func (e *Engine) painReport(s Source, g *ranking) (*painReport, string) {
 		return r, "pain-other-observation"
 	case status == "entered-in-error" || status == "cancelled":
 		return r, "pain-report-withdrawn"
-	case r.score == nil:
+	case r.score == nil || r.score.Kind != fhir.Number:
 		return r, "pain-not-measured"
 	}
 	at := e.terms.expand(codingsAt(n, "bodySite", "coding"))
