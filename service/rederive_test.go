@@ -2,13 +2,19 @@ package service
 
 import (
 	"context"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"aftercare/definitions"
 	"aftercare/fhir"
+	"aftercare/service/store"
+	"aftercare/service/store/postgrestest"
 )
 
 // hospital is a folder of definitions in which a condition fails on some operations: those
@@ -115,5 +121,80 @@ func (s *Service) put1(t *testing.T, typ, body string) {
 	}
 	if _, err := s.Update(ctx, Anonymous, typ, n.Str("id"), []byte(body), Preconditions{}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A process that is killed in the middle leaves whole patients, and of two others that were waiting
+// one goes on with the rest. Nobody is derived for twice.
+func TestDerivingAgainGoesOnAfterAKill(t *testing.T) {
+	const patients = 40
+	on := func(database string, known []*fhir.Node) *Service {
+		o, err := defaults()
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.NewID, o.Definitions = newID, known
+		if o.Store, err = store.Open(ctx, database, store.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		s, err := New(ctx, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	if url := os.Getenv("SERVICE_TEST_CHILD"); url != "" {
+		on(url, hospital(t, "%procedure.exists()")).Rederive(ctx)
+		select {} // until it is killed
+	}
+	if testing.Short() || !strings.HasPrefix(newDatabase(t), "sqlite:") { // the pass on SQLite: it has a database of its own
+		t.Skip("a lease of a dead process lives for some seconds")
+	}
+	database := postgrestest.Database(t)
+	broken := on(database, hospital(t, "%procedure.code > 3"))
+	defer broken.store.Close()
+	for i := range patients {
+		operated(t, broken, fmt.Sprint("p", i))
+	}
+	plans := func() []*fhir.Node { return found(t, broken, "CarePlan?_count=200") }
+	if n := len(plans()); n != 0 {
+		t.Fatalf("%d plans by a protocol that fails", n)
+	}
+	child := exec.Command(os.Args[0], "-test.run=^TestDerivingAgainGoesOnAfterAKill$", "-test.short")
+	child.Env = append(os.Environ(), "SERVICE_TEST_CHILD="+database)
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for began := time.Now(); len(plans()) == 0; time.Sleep(time.Millisecond) {
+		if time.Since(began) > time.Minute {
+			t.Fatal("the child derives nothing")
+		}
+	}
+	if err := child.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = child.Wait() // killed
+	t.Logf("%d of %d had a plan when it was killed", len(plans()), patients)
+	var replicas sync.WaitGroup
+	for range 2 {
+		s := on(database, hospital(t, "%procedure.exists()"))
+		defer s.store.Close()
+		replicas.Go(func() { s.Rederive(ctx) })
+	}
+	replicas.Wait()
+	if n := len(plans()); n != patients {
+		t.Errorf("%d plans, want %d", n, patients)
+	}
+	for _, query := range []string{"CarePlan?_count=200", "Task?_count=200"} {
+		for _, n := range found(t, broken, query) {
+			if v := n.Str("meta", "versionId"); v != "1" {
+				t.Errorf("a %s has %s versions", n.Str("resourceType"), v)
+			}
+		}
+	}
+	for _, n := range found(t, broken, "DetectedIssue?code=protocol-failed&_count=200") {
+		if v := n.Str("meta", "versionId"); v != "2" || n.Str("status") != "cancelled" {
+			t.Errorf("an issue is %s and has %s versions", n.Str("status"), v)
+		}
 	}
 }

@@ -288,7 +288,7 @@ func TestRemovalsOutliveAnything(t *testing.T) {
 					removed++
 				}
 			} else {
-				c = replaceInput(t, c, happening(rt))
+				c = occurs(t, rt, c)
 			}
 			c = stored(t, c, derive(t, e, c))
 			for _, s := range c.Existing {
