@@ -78,15 +78,18 @@ func versionOf(s Source) string {
 // without explains a plan that no operation stands for now.
 func (x *explanation) without(d *derivation, stored Source) {
 	x.add("state", "valueCode", "closed")
-	var why []string
-	for _, n := range stored.Node.Each("note") {
-		if extensionValue(n, outcomeExtension, "valueCode") != "" {
-			why = append(why, n.Str("text"))
+	text := "No operation on record asks for this plan now. Its status is " + stored.Node.Str("status") + "."
+	if why := closedBecause(stored.Node); why != "" {
+		text += " Why: " + why + "."
+	}
+	var others []string
+	for _, ref := range d.about(stored) {
+		if op := d.records.byID[ref]; op != nil && op.planRef != "" && op.planRef != stored.ref() && !slices.Contains(others, op.planRef) {
+			others = append(others, op.planRef)
 		}
 	}
-	text := "No operation on record asks for this plan now. Its status is " + stored.Node.Str("status") + "."
-	if len(why) > 0 {
-		text += " Why: " + strings.Join(why, "; ") + "."
+	if len(others) > 0 {
+		text += " The plan for it is " + strings.Join(others, ", ") + "."
 	}
 	x.add("sentence", "valueString", text)
 	basis, _ := supportOf(stored.Node, d.records.lastWritten(stored.Node))
@@ -95,6 +98,21 @@ func (x *explanation) without(d *derivation, stored Source) {
 			x.part("input", parameter("record", "valueReference", reference{Reference: versionOf(s)}))
 		}
 	}
+}
+
+// closedBecause says why the engine has closed a plan, "" where it has not.
+func closedBecause(stored *fhir.Node) string {
+	switch extensionValue(stored, statusExtension, "valueCode") {
+	case "active", "draft":
+		return ""
+	}
+	var why []string
+	for _, n := range stored.Each("note") {
+		if ownNote(n) {
+			why = append(why, n.Str("text"))
+		}
+	}
+	return strings.Join(why, "; ")
 }
 
 func (x *explanation) of(p *plan, stored Source) {
@@ -153,7 +171,20 @@ func (x *explanation) state(p *plan, stored Source) (code, text string) {
 		}
 		return "waits", title + ". Nothing in it is dated: " + strings.Join(waits, "; ") + "."
 	}
-	return "current", title + ". The plan is what the records and definitions of now give."
+	if why := closedBecause(stored.Node); why != "" {
+		text := title + ". It is " + stored.Node.Str("status") + ": " + why
+		for _, next := range p.d.plans {
+			if next.replaces == p.ref() {
+				text += ", " + next.ref()
+			}
+		}
+		return "closed", text + ". What follows explains it as it would be otherwise."
+	}
+	text = title + ". The plan is what the records and definitions of now give."
+	if p.replaces != "" {
+		text += " It takes the place of " + p.replaces + "."
+	}
+	return "current", text
 }
 
 // inputs are the records that the plan rests on, with the dates and codes that were read in them.

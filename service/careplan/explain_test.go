@@ -259,3 +259,63 @@ func TestWordsOfRelations(t *testing.T) {
 		}
 	}
 }
+
+// The explanation of a plan that another took the place of says so, and so does that of the other.
+func TestExplainNamesThePlansAroundOne(t *testing.T) {
+	e := builtIn(t)
+	sentence := func(c Case, plan Source) string {
+		t.Helper()
+		body, err := e.Explain(c, plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := ""
+		for _, p := range parse(t, string(body)).Each("parameter") {
+			if p.Str("name") == "state" || p.Str("name") == "sentence" {
+				text += p.Str("valueCode") + p.Str("valueString") + " "
+			}
+		}
+		return text
+	}
+	c := running(t, e, op("a", "single-stage", "2026-03-02", ""))
+	first := c.Existing[slices.IndexFunc(c.Existing, func(s Source) bool { return s.Type == "CarePlan" })].ID
+	revised := replaceInput(t, c, op("b", "soft-tissue-revision", "2026-05-04", ""))
+	removed := replaceInput(t, c, op("r", "removal", "2026-05-04", ""))
+	for name, x := range map[string]struct {
+		c           Case
+		old, latest []string
+	}{
+		"replaced": {revised, []string{"closed", "revoked: Replaced by the plan of a later operation, CarePlan/"}, []string{"current", "takes the place of CarePlan/" + first}},
+		"removed":  {removed, []string{"closed", "revoked: Anchor removed."}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := stored(t, x.c, derive(t, e, x.c))
+			for _, s := range c.Existing {
+				want := x.latest
+				switch {
+				case s.Type != "CarePlan":
+					continue
+				case s.ID == first:
+					want = x.old
+				}
+				for _, part := range want {
+					if got := sentence(c, s); !strings.Contains(got, part) {
+						t.Errorf("%s is not in %q", part, got)
+					}
+				}
+			}
+		})
+	}
+	t.Run("what a person took out and deleted", func(t *testing.T) {
+		c := again(t, e, deleted(t, takenOut(t, c, "loading"), "Task", "#staples-complete"))
+		for _, s := range c.Existing {
+			if s.Type != "CarePlan" {
+				continue
+			}
+			body, err := e.Explain(c, s)
+			if err != nil || !strings.Contains(string(body), "taken it out of the plan") || !strings.Contains(string(body), "deleted its Task") {
+				t.Errorf("%v: %s", err, body)
+			}
+		}
+	})
+}

@@ -10,6 +10,14 @@ import (
 
 // standing says how the stored activity is, where that is not how the rules alone would have it.
 func (x *explanation) standing(p *plan, s *step, truth path.Truth) string {
+	text := x.stands(p, s, truth)
+	if p.gone.all["Task/"+s.id] {
+		text = strings.TrimSpace(text + " Somebody has deleted its Task, so there is none.")
+	}
+	return text
+}
+
+func (x *explanation) stands(p *plan, s *step, truth path.Truth) string {
 	activities := x.stored.Each("activity")
 	i := slices.IndexFunc(activities, func(a *fhir.Node) bool { return a.Str("id") == s.id })
 	switch {
