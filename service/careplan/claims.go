@@ -248,7 +248,7 @@ func (r *records) ofSubject(n *fhir.Node) *fhir.Node {
 	if was == r.Subject || !strings.HasPrefix(was, SubjectType+"/") {
 		return n
 	}
-	return r.rewritten(n, was)
+	return digestsCarried(n, r.rewritten(n, was))
 }
 
 func (r *records) rewritten(n *fhir.Node, was string) *fhir.Node {

@@ -158,6 +158,76 @@ func (p *plan) activityBefore(a *fhir.Node) string {
 	return ""
 }
 
+// partsOf are the parts of resources whose digests are kept, by type.
+func partsOf(typ string) []string {
+	switch typ {
+	case "CarePlan":
+		return planParts
+	case "Task":
+		return taskParts
+	case "Goal":
+		return goalParts
+	case impressionType:
+		return impressionParts
+	}
+	return nil
+}
+
+// digestsCarried is a resource that the engine has rewritten from another, with the digests of the
+// parts that nobody has changed made those of what they are now.
+func digestsCarried(was, now *fhir.Node) *fhir.Node {
+	o := members(digestCarried(was, now, was, now, partsOf(was.Str("resourceType"))))
+	if was.Str("resourceType") != "CarePlan" {
+		return o.node()
+	}
+	before := was.Each("activity")
+	var list []raw
+	for i, a := range now.Each("activity") {
+		list = append(list, raw{digestCarried(before[i], a, before[i].Get("detail"), a.Get("detail"), detailParts)})
+	}
+	o.set("activity", list)
+	return o.node()
+}
+
+// digestCarried is an element with its digests, where the parts are those of an object was, which
+// is now another.
+func digestCarried(wasElement, element, was, now *fhir.Node, parts []string) *fhir.Node {
+	before := writtenIn(wasElement)
+	if before == "" || now == nil || len(before) > len(parts)*digestLength {
+		return element
+	}
+	old, carried := digests(was, parts), ""
+	for i, digest := range splitDigests(digests(now, parts)) {
+		if from := i * digestLength; from+digestLength > len(before) {
+			break
+		} else if written := before[from : from+digestLength]; written == old[from:from+digestLength] {
+			carried += digest
+		} else {
+			carried += written
+		}
+	}
+	if carried == before {
+		return element
+	}
+	var extensions []raw
+	for _, x := range element.Each("extension") {
+		if x.Str("url") == writtenExtension {
+			x = asNode(writtenDigests(carried + strings.TrimPrefix(x.Str("valueString"), before)))
+		}
+		extensions = append(extensions, raw{x})
+	}
+	o := members(element)
+	o.set("extension", extensions)
+	return o.node()
+}
+
+func splitDigests(digests string) (list []string) {
+	for ; len(digests) >= digestLength; digests = digests[digestLength:] {
+		list = append(list, digests[:digestLength])
+	}
+	return list
+}
+
 // lastWritten is the last version of a resource that derivations wrote, nil where that is not
 // known.
 func (r *records) lastWritten(existing *fhir.Node) *fhir.Node {

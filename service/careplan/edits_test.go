@@ -257,3 +257,27 @@ func stripped(t *testing.T, n *fhir.Node, url string) *fhir.Node {
 	text = strings.ReplaceAll(text, `"extension":[],`, "")
 	return parse(t, text)
 }
+
+// A plan that moves to another record of the patient names that one: nobody has changed it for that.
+func TestAMergeIsNoEdit(t *testing.T) {
+	e := builtIn(t)
+	for name, before := range map[string]func(Case) Case{
+		"with digests":      func(c Case) Case { return c },
+		"of an older build": func(c Case) Case { return older(t, c) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := before(running(t, e, op("a", "stage-1", "2026-03-02", "")))
+			c = editIn(t, c, "CarePlan", `"id":"stage-1.no-bath-soaking"`, `"scheduledPeriod":{"start":"2026-03-02"}`, `"scheduledPeriod":{"start":"2026-03-02","end":"2026-06-02"}`)
+			c.Subject = "Patient/q"
+			c = stored(t, c, derive(t, e, c))
+			c.Written = nil
+			plan := plan1(t, derive(t, e, replaceInput(t, c, op("a", "single-stage", "2026-03-02", ""))))
+			if find(plan, "stage-1.shower-permitted") != nil {
+				t.Error("what nobody changed is left over")
+			}
+			if a := find(plan, "stage-1.no-bath-soaking"); a == nil || when(a.Get("detail")) != "2026-03-02 to 2026-06-02" || !strings.Contains(string(a.Raw), "Patient/q") {
+				t.Errorf("what somebody changed is %v", a)
+			}
+		})
+	}
+}

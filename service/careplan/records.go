@@ -88,6 +88,13 @@ func (e *Engine) read(c Case) *records {
 	for i, s := range r.Existing {
 		r.change(i, r.ofSubject(e.named(s, c.Unnamed[s.ref()])))
 	}
+	r.Written = map[string]*fhir.Node{}
+	for ref, n := range c.Written {
+		if n != nil {
+			n = r.ofSubject(n)
+		}
+		r.Written[ref] = n
+	}
 	r.Deleted = slices.DeleteFunc(slices.SortedFunc(slices.Values(c.Deleted), byRef), func(s Source) bool {
 		return r.existingAt(s.Type, s.ID) != nil // made again
 	})
