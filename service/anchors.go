@@ -106,13 +106,13 @@ func (s *Service) bring(ctx context.Context, r *store.Reader, id string) error {
 		if err != nil {
 			return err
 		}
-		c, _, err = s.settled(ctx, r, who, c)
+		c, result, err := s.settled(ctx, r, who, c)
 		if err != nil {
 			return err
 		}
 		known.nothing = len(c.Inputs) == 0 && len(c.Existing) == 0
-		if known.anchors, err = s.protocols.Anchors(c); err != nil {
-			return err
+		if len(result.Faults) == 0 {
+			known.anchors = result.Anchors
 		}
 	}
 	s.atHand.keep(id, known)

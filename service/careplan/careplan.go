@@ -124,6 +124,8 @@ type Notice struct {
 type Result struct {
 	Resources []Prescribed
 	Notices   []Notice
+	// Anchors are what reports of pain are held against.
+	Anchors *Anchors
 	// Faults are failures of the engine itself, for the log. They quote no record. What they
 	// concern was left as it is.
 	Faults []error

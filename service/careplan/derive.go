@@ -16,6 +16,7 @@ func (e *Engine) Derive(c Case) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	d.result.Anchors = d.anchors()
 	return d.result, nil
 }
 
