@@ -57,6 +57,7 @@ func (s *Service) touch(p *patients, typ, id string, rows []search.Row) {
 		for _, row := range rows {
 			if row.Param.Code == linkParameter && row.System == careplan.SubjectType {
 				p.link(id, row.Value)
+				p.lookAtAll(row.Value)
 			}
 		}
 		return

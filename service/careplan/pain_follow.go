@@ -160,7 +160,11 @@ func withoutExtension(n *fhir.Node, url string) *fhir.Node {
 func (k *keeper) endFlag(was Source, status string) {
 	o, given := withStatus(was.Node, "status", status, true)
 	if given {
-		o.set("period", period{was.Node.Str("period", "start"), k.records.At.Format(instantLayout)})
+		ended := was.Node.Str("period", "end")
+		if ended == "" || was.Node.Str("status") == opened["Flag"] {
+			ended = k.records.At.Format(instantLayout)
+		}
+		o.set("period", period{was.Node.Str("period", "start"), ended})
 		o.arrange(flagOrder)
 	}
 	k.emit("Flag", was.ID, o, nil, nil)

@@ -135,6 +135,9 @@ type painHold struct {
 func (d *derivation) keepReports(anchors *Anchors) *keeper {
 	k := &keeper{derivation: d, anchors: anchors, made: map[string]bool{}}
 	if anchors.closed {
+		for _, report := range d.records.Reports {
+			d.noticeOf("pain-patient-deceased", report, "")
+		}
 		k.endAll()
 		return k
 	}
@@ -193,12 +196,13 @@ func (k *keeper) keep(i Interpretation, report Source) string {
 	value := key + "#" + i.inputs
 	if gone := k.records.deleted(impressionType, interpretationSystem, value); gone != nil { // and stays so
 		k.endWith(value, "cancelled", "inactive", "pain-withdrawn")
+		k.back = append(k.back, gone.ref())
 		return gone.ID
 	}
 	was, exists := k.records.existing[existingKey{impressionType, interpretationSystem, value}]
 	id := was.ID
 	if !exists {
-		id = k.freeID(hashID(key, i.inputs))
+		id = k.freeID(hashID(key, i.inputs), value)
 	}
 	o := k.engine.impression(i, report, k.anchors)
 	o.set("id", id)
@@ -234,12 +238,15 @@ func (k *keeper) keep(i Interpretation, report Source) string {
 // impressionParts are those of a ClinicalImpression that a person may change (see edits.go).
 var impressionParts = []string{"finding", "summary"}
 
-// freeID is an id that none of the types made of an interpretation has.
-func (k *keeper) freeID(wanted string) string {
+// freeID is an id that none of the types made of an interpretation has, but for what is of the
+// interpretation with this identifier.
+func (k *keeper) freeID(wanted, value string) string {
 	for {
 		free := wanted
 		for _, kind := range []string{impressionType, "Task", "Flag"} {
-			free = k.records.newID(kind, free)
+			if s := k.records.existingAt(kind, free); s == nil || identifierIn(s.Node, interpretationSystem) != value {
+				free = k.records.newID(kind, free)
+			}
 		}
 		if free == wanted {
 			return free
