@@ -145,6 +145,10 @@ func TestWhatIsMadeOfPainFollowsTheRecords(t *testing.T) {
 			s.setStatus(t, "Task", "focus="+o, "completed")
 			s.keep(t, strings.Replace(hurting("o", "2026-03-05", "6", "compress"), `"final"`, `"corrected"`, 1))
 		}, append([]string{"impression entered-in-error of " + o + ": bone-a 13, bone-b 13", "task completed discuss-with-surgeon", "flag inactive pain-ask-surgeon"}, made...)},
+		"the plan deleted, and the operation sent again": {func(t *testing.T, s *Service) {
+			remove(t, s, "CarePlan", strings.TrimPrefix(s.planID(t), "CarePlan/"))
+			s.keep(t, anchorIn("op", "2026-03-02", "left", `"note":[{"text":"x"}]`), hurting("o2", "2026-03-09", "5", "compress"))
+		}, append([]string{"impression in-progress of Observation/o2: bone-a 13, bone-b 13", "task requested discuss-with-surgeon", "flag active pain-ask-surgeon"}, made[:3]...)},
 		"reviewed": {func(t *testing.T, s *Service) { s.setStatus(t, "ClinicalImpression", "", "completed") },
 			append([]string{"impression completed of " + o + ": bone-a 13, bone-b 13"}, made[1:]...)},
 		"reviewed, then corrected": {func(t *testing.T, s *Service) {

@@ -124,7 +124,7 @@ type Notice struct {
 type Result struct {
 	Resources []Prescribed
 	Notices   []Notice
-	// Anchors are what reports of pain are held against.
+	// Anchors are what reports of pain are held against, nil where the engine failed.
 	Anchors *Anchors
 	// Faults are failures of the engine itself, for the log. They quote no record. What they
 	// concern was left as it is.

@@ -16,7 +16,9 @@ func (e *Engine) Derive(c Case) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	d.result.Anchors = d.anchors()
+	if fault := guarded(func() { d.result.Anchors = d.anchors() }); fault != nil && !d.incomplete {
+		d.fault(fault)
+	}
 	return d.result, nil
 }
 
@@ -64,6 +66,8 @@ type derivation struct {
 	detected []detected
 	// plans are those that were derived, or could not be.
 	plans []*plan
+	// without are those of anchors whose plans people have deleted.
+	without []*anchor
 	// incomplete: a fault of the engine has kept it from looking at everything.
 	incomplete bool
 }
@@ -102,6 +106,7 @@ func (d *derivation) course(p *protocol, c *course, existing *fhir.Node, id stri
 	}
 	usable := c.usable()
 	if existing != nil && d.deletedPlan(id) && (len(usable) == 0 || d.records.deceased() || !d.asksAnew(c, existing)) {
+		d.anchorWithoutPlan(p, c, key, id)
 		d.leaveDeleted(c, key, Source{Type: "CarePlan", ID: id, Node: existing})
 		return
 	}

@@ -22,7 +22,7 @@ type Anchors struct {
 
 // anchor is a plan as the rules for pain see it.
 type anchor struct {
-	planRef, key string
+	planRef, key string // planRef is "" where a person has deleted the plan
 	site         site
 	first        time.Time // of its own operations, zero where that is not known
 	occasions    []occasion
@@ -64,7 +64,23 @@ func (d *derivation) anchors() *Anchors {
 	for _, p := range d.plans {
 		a.list = append(a.list, p.painAnchor())
 	}
+	a.list = append(a.list, d.without...)
 	return a
+}
+
+// anchorWithoutPlan keeps what reports of pain are held against where a person has deleted the plan:
+// the anchor is there.
+func (d *derivation) anchorWithoutPlan(p *protocol, c *course, key, id string) {
+	pl := &plan{d: d, protocol: p, id: id, key: key, site: c.site, operations: c.usable(), earlier: slices.DeleteFunc(slices.Clone(c.earlier), func(op *procedure) bool { return !op.usable() }), endedBy: c.endedBy}
+	if len(pl.operations) == 0 {
+		return
+	}
+	for _, op := range slices.Concat(pl.earlier, pl.operations) {
+		pl.gather(op)
+	}
+	a := pl.painAnchor()
+	a.planRef = ""
+	d.without = append(d.without, a)
 }
 
 func (p *plan) painAnchor() *anchor {
@@ -150,7 +166,7 @@ func (d *derivation) withoutAnchor() string {
 			}
 		}
 	}
-	if operations && len(d.plans) > 0 {
+	if operations && len(d.plans)+len(d.without) > 0 {
 		return "pain-no-anchor-there"
 	}
 	return "pain-no-surgery"

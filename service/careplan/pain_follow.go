@@ -57,7 +57,9 @@ func (k *keeper) task(i Interpretation, report Source, impression, value string,
 	o.set("language", "en-GB")
 	o.set("extension", []any{derivedStatus(opened["Task"])})
 	o.set("identifier", []identifier{{interpretationSystem, value}})
-	o.set("basedOn", []reference{{Reference: i.Plan}})
+	if i.Plan != "" {
+		o.set("basedOn", []reference{{Reference: i.Plan}})
+	}
 	o.set("status", opened["Task"])
 	o.set("intent", "proposal")
 	o.set("priority", priority)

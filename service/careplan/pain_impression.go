@@ -95,7 +95,10 @@ func (e *Engine) impression(i Interpretation, report Source, anchors *Anchors) o
 		findings = append(findings, e.finding(rank+1, f))
 	}
 	o.set("finding", findings)
-	info := []reference{{Reference: i.Plan}}
+	var info []reference
+	if i.Plan != "" {
+		info = append(info, reference{Reference: i.Plan})
+	}
 	for _, s := range i.anchor.records {
 		info = append(info, reference{Reference: s.ref()})
 	}
