@@ -215,3 +215,65 @@ func (s *Service) setLoading(t *testing.T, status string) {
 	from := strings.Index(body, `{"id":"loading"`)
 	s.keep(t, body[:from]+strings.Replace(body[from:], `"status":"on-hold"`, `"status":"`+status+`"`, 1))
 }
+
+// What a clinician has put on hold stays so, whatever becomes of the pain.
+func TestPainLeavesAHoldOfAPersonAlone(t *testing.T) {
+	s := open(t)
+	s.keep(t, `{"resourceType":"Patient","id":"p"}`, anchorIn("op", "2026-03-02", "left"))
+	body := string(s.find(t, "CarePlan", "")[0])
+	from := strings.Index(body, `{"id":"loading"`)
+	s.keep(t, body[:from]+strings.Replace(body[from:], `"status":"not-started"`, `"status":"on-hold"`, 1))
+	pain := hurting("o", "2026-03-05", "5", "compress")
+	s.keep(t, pain, strings.Replace(pain, `"final"`, `"entered-in-error"`, 1), anchorIn("op", "2026-03-02", "left", `"note":[{"text":"x"}]`))
+	wantState(t, s, "withdrawn", "impression entered-in-error of Observation/o: bone-a 13, bone-b 13", "task cancelled discuss-with-surgeon", "flag inactive pain-ask-surgeon", "loading on-hold")
+}
+
+// A report that was sent for a record that another has replaced is about the same person, and goes
+// back when the two are parted.
+func TestPainFollowsAPerson(t *testing.T) {
+	s := open(t)
+	other := strings.Replace(hurting("o", "2026-03-05", "5", "compress"), "Patient/p", "Patient/q", 1)
+	linked := `{"resourceType":"Patient","id":"q","link":[{"other":{"reference":"Patient/p"},"type":"replaced-by"}]}`
+	s.keep(t, `{"resourceType":"Patient","id":"p"}`, anchorIn("op", "2026-03-02", "left"), `{"resourceType":"Patient","id":"q"}`, other)
+	wantState(t, s, "apart", "loading not-started")
+	s.keep(t, linked)
+	wantState(t, s, "one person", "impression in-progress of Observation/o: bone-a 13, bone-b 13", "task requested discuss-with-surgeon", "flag active pain-ask-surgeon", "loading on-hold")
+	if got := s.nodes(t, "ClinicalImpression", "")[0].Str("subject", "reference"); got != "Patient/p" {
+		t.Errorf("the subject is %s", got)
+	}
+	s.keep(t, strings.Replace(other, `"value":5`, `"value":6`, 1))
+	if got := s.painState(t); strings.Count(got, "impression in-progress") != 1 || strings.Count(got, "task requested") != 1 {
+		t.Errorf("corrected:\n%s", got)
+	}
+	s.keep(t, `{"resourceType":"Patient","id":"q"}`)
+	if got := s.painState(t); strings.Contains(got, "in-progress") || strings.Contains(got, "requested") || !strings.Contains(got, "loading not-started") {
+		t.Errorf("parted:\n%s", got)
+	}
+}
+
+// Provenance tells from which versions an interpretation was made, by which rules, and what was
+// replaced.
+func TestProvenanceOfAnInterpretation(t *testing.T) {
+	s := open(t)
+	muscle := `"bodySite":{"coding":[{"system":"` + fhir.Canonical + `/CodeSystem/osseointegration","code":"muscle"}]}`
+	s.keep(t, `{"resourceType":"Patient","id":"p"}`, anchorIn("op", "2026-03-02", "left"), painBody("o", nrs, "2026-07-02", "4", muscle))
+	id := s.nodes(t, "ClinicalImpression", "")[0].Str("id")
+	s.keep(t, painBody("o", nrs, "2026-07-02", "5", muscle))
+	found := s.nodes(t, "Provenance", "target=ClinicalImpression/"+id)
+	if len(found) != 2 {
+		t.Fatalf("%d", len(found))
+	}
+	for _, n := range found {
+		want := []string{"source Observation/o/_history/1", "source Procedure/op/_history/1", "source Patient/p/_history/1"}
+		if len(n.Each("target")) > 1 { // the second, of the new and the old
+			want = []string{"source Observation/o/_history/2", "source Procedure/op/_history/1", "source Patient/p/_history/1", "revision ClinicalImpression/" + id + "/_history/1"}
+		}
+		var got []string
+		for _, e := range n.Each("entity") {
+			got = append(got, e.Str("role")+" "+e.Str("what", "reference"))
+		}
+		if fmt.Sprint(sorted(got)) != fmt.Sprint(sorted(want)) || !strings.Contains(string(n.Get("policy").Raw), "pain-interpretation|") {
+			t.Errorf("got %v in %s", got, n.Raw)
+		}
+	}
+}
