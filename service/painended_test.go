@@ -63,3 +63,12 @@ func TestSendersAreToldOfDeath(t *testing.T) {
 		t.Errorf("told %v", told)
 	}
 }
+
+// Where no cause is listed, a Task says what it asks and nothing else.
+func TestTasksOfPainWithoutCauses(t *testing.T) {
+	s := open(t)
+	s.keep(t, `{"resourceType":"Patient","id":"p"}`, anchorIn("op", "2026-03-02", "left"), strings.Replace(anchorIn("out", "2026-06-01", "left"), "single-stage", "removal", 1), hurting("o", "2026-07-01", "5", "twist"))
+	if got := s.nodes(t, "Task", "focus=Observation/o")[0].Str("description"); got != "Discuss with the surgeon." {
+		t.Errorf("got %q", got)
+	}
+}

@@ -85,7 +85,7 @@ func (d *derivation) anchorWithoutPlan(p *protocol, c *course, key, id string) {
 
 func (p *plan) painAnchor() *anchor {
 	operations := slices.Concat(p.earlier, p.operations)
-	a := &anchor{planRef: p.ref(), key: p.key, site: p.site, occasions: p.painOccasions(), facts: factNodes(operations), about: []string{p.ref()}}
+	a := &anchor{planRef: p.ref(), key: p.key, site: p.site, occasions: p.painOccasions(), about: []string{p.ref()}}
 	a.site.structures = nil
 	if len(p.operations) > 0 {
 		a.first = p.operations[0].day
@@ -118,14 +118,13 @@ func (p *plan) painOccasions() (found []occasion) {
 		if op.action != nil {
 			codes = append(codes, op.action.codes...)
 		}
-		codes = append(codes, p.d.engine.terms.expand(codingsAt(op.Node, "complication", "coding"))...)
-		found = append(found, occasion{op.day, codes})
+		found = append(found, occasion{op.day, append(codes, p.d.engine.met(op)...)})
 		for _, part := range op.components {
 			day := part.day
 			if day.IsZero() {
 				day = op.day
 			}
-			found = append(found, occasion{day, part.codes})
+			found = append(found, occasion{day, append(slices.Clone(part.codes), p.d.engine.met(part)...)})
 		}
 	}
 	for _, s := range p.endedBy {
@@ -230,4 +229,24 @@ func (ev *painEvent) eventDay(all []occasion, on time.Time) (day time.Time, happ
 		}
 	}
 	return day, happened
+}
+
+// met are the codes of what an operation, or a part of one, came across and used.
+func (e *Engine) met(op *procedure) []coding {
+	return e.terms.expand(append(codingsAt(op.Node, "complication", "coding"), codingsAt(op.Node, "usedCode", "coding")...))
+}
+
+// factsUntil are the codes of the operations up to a day, and of those without a date, each once.
+func (a *anchor) factsUntil(day time.Time) (facts []coding) {
+	for _, o := range a.occasions {
+		if o.day.After(day) {
+			continue
+		}
+		for _, c := range o.codes {
+			if !slices.Contains(facts, c) {
+				facts = append(facts, c)
+			}
+		}
+	}
+	return facts
 }

@@ -308,3 +308,42 @@ func TestTheProfileKnowsTheTriggers(t *testing.T) {
 		t.Error("there is no pain-5")
 	}
 }
+
+// What is done to the nerve or the bone after a report changes nothing of what it can be, and it is
+// no other interpretation.
+func TestPainKnowsNothingOfLaterOperations(t *testing.T) {
+	e := builtIn(t)
+	before := single(t, "2026-03-02")
+	for _, part := range []string{"tmr", "traction-neurectomy", "ho-removal", "stage-2"} {
+		for _, site := range []string{"stump-nerve", "phantom", "spur-site", "residual-bone", "muscle-insertion", ""} {
+			for _, day := range []string{"2026-06-20", "2026-10-02"} {
+				t.Run(strings.Join([]string{part, site, day}, " "), func(t *testing.T) {
+					var sites []string
+					if site != "" {
+						sites = []string{site}
+					}
+					pain := report(t, `"effectiveDateTime":"`+day+`"`, 4, sites, nil, "")
+					after := before
+					after.Inputs = append(after.Inputs[:1:1], surgeryOn(t, "later", part, "2026-12-01", "completed", leftFemur+`,"partOf":[{"reference":"Procedure/first"}]`))
+					was, got := interpret1(t, e, before, pain), interpret1(t, e, after, pain)
+					if was.line() != got.line() || was.inputs != got.inputs {
+						t.Errorf("got %s\nbefore %s", got.line(), was.line())
+					}
+				})
+			}
+		}
+	}
+}
+
+// Where reinnervation was done, no time of return is given and no operation is said to be missing.
+func TestNeuromaAfterReinnervationHasNoWindow(t *testing.T) {
+	e := builtIn(t)
+	record := single(t, "2026-03-02")
+	record.Inputs = append(record.Inputs, surgeryOn(t, "tmr", "tmr", "2026-03-02", "completed", `"partOf":[{"reference":"Procedure/first"}]`))
+	for _, day := range []string{"2026-04-02", "2026-07-02", "2026-12-02"} {
+		got := interpret1(t, e, record, report(t, `"effectiveDateTime":"`+day+`"`, 4, []string{"stump-nerve"}, nil, "")).line()
+		if strings.Contains(got, "window-") || strings.Contains(got, "pain-event-assumed") || !strings.Contains(got, "neur-reinnervated") {
+			t.Errorf("on %s: %s", day, got)
+		}
+	}
+}

@@ -64,7 +64,10 @@ func (k *keeper) task(i Interpretation, report Source, impression, value string,
 	o.set("intent", "proposal")
 	o.set("priority", priority)
 	o.set("code", concept{Coding: about})
-	o.set("description", strings.Join(append(texts, k.engine.candidates(i)), " "))
+	if listed := k.engine.candidates(i); listed != "" {
+		texts = append(texts, listed)
+	}
+	o.set("description", strings.Join(texts, " "))
 	o.set("focus", reference{Reference: report.ref()})
 	o.set("for", reference{Reference: k.records.Subject})
 	o.set("authoredOn", authored)

@@ -152,12 +152,16 @@ func (e *Engine) causeName(f Finding) string {
 	return e.terms.concepts[f.cause.code.key()].Str("display")
 }
 
-// summary is for clinicians: the causes, what to do where one is likely enough, what the report as a
-// whole calls for, and what to bear in mind of it.
+// summary is for clinicians: the causes, what the report as a whole calls for, what to do where a
+// cause is likely enough, and what to bear in mind of the report. What is to be asked before a
+// treatment stands before it.
 func (e *Engine) summary(i Interpretation) string {
 	var all []string
 	if text := e.candidates(i); text != "" {
 		all = append(all, text)
+	}
+	for _, s := range i.Conclusions {
+		all = append(all, s.Text)
 	}
 	for _, f := range i.Findings {
 		for _, s := range f.Statements {
@@ -165,9 +169,6 @@ func (e *Engine) summary(i Interpretation) string {
 				all = append(all, e.causeName(f)+": "+s.Text)
 			}
 		}
-	}
-	for _, s := range i.Conclusions {
-		all = append(all, s.Text)
 	}
 	for _, code := range slices.Concat(i.Issues, i.Remarks) {
 		all = append(all, e.terms.outcome(code).text)

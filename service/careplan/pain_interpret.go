@@ -127,10 +127,10 @@ func (x *painRun) interpret() error {
 	x.result.Plan, x.result.anchor, x.result.title = x.anchor.planRef, x.anchor, x.rules.title
 	g := x.rules.ranking
 	x.day = x.report.seen
-	happened := x.eventDays()
 	if g.window == nil {
 		return fmt.Errorf("careplan: the ranking of causes has no window")
 	}
+	happened := x.eventDays()
 	start := x.days[g.window.target]
 	preExisting := !start.IsZero() && !x.report.begunBy.IsZero() && x.report.begunBy.Before(start)
 	switch {
@@ -180,8 +180,11 @@ func (x *painRun) eventDays() (happened []*fhir.Node) {
 	x.days, x.assumed = map[*step]time.Time{}, map[*step]bool{}
 	for _, ev := range x.engine.painEvents() {
 		day, was := ev.eventDay(x.anchor.occasions, x.day)
-		if was {
+		switch {
+		case was:
 			happened = append(happened, stringNode(ev.step.id))
+		case ev.step != x.rules.ranking.window.target: // nobody could know of it
+			day = time.Time{}
 		}
 		if day.IsZero() && ev.instead != nil {
 			if day = x.days[ev.instead.target]; !day.IsZero() {
@@ -219,7 +222,7 @@ func (x *painRun) bind(happened []*fhir.Node, preExisting bool) {
 	v[varScore] = []*fhir.Node{x.report.score}
 	v[varEvents] = happened
 	v[varPreExisting] = []*fhir.Node{{Kind: fhir.Bool, Raw: []byte(strconv.FormatBool(preExisting))}}
-	v[varFacts] = x.anchor.facts
+	v[varFacts] = codingNodes(x.anchor.factsUntil(x.day))
 	v[varDevices] = x.anchor.devices
 	x.values = painValues{nodes: v}
 }
