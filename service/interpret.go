@@ -54,6 +54,15 @@ func (s *Service) patientOf(report *fhir.Node) string {
 	return ref.ID
 }
 
+// subjectOf is the subject of a resource as Type/id if it is one here, else as it is written.
+func (s *Service) subjectOf(n *fhir.Node) string {
+	written := n.Str("subject", "reference")
+	if ref := fhir.ParseReference(written, s.baseURL); ref.Local() {
+		return ref.Type + "/" + ref.ID
+	}
+	return written
+}
+
 // sentParameter is a parameter of $interpret-pain.
 type sentParameter struct {
 	name, typ string
@@ -116,9 +125,9 @@ func (s *Service) interpretSent(in *invocation) (answering, error) {
 			}
 		}
 	}
-	c.Subject = report.Node.Str("subject", "reference")
+	c.Subject = s.subjectOf(report.Node)
 	for _, source := range c.Inputs {
-		of := source.Node.Str("subject", "reference")
+		of := s.subjectOf(source.Node)
 		if c.Subject == "" {
 			c.Subject = of
 		}

@@ -112,6 +112,10 @@ func TestInterpretWhatIsSent(t *testing.T) {
 	if got := issueCodes(s.ask(t, "$interpret-pain", send(part("observation", strings.Replace(late, "Patient/p", "Patient/q", 1)), part("procedure", anchorIn("op", "2026-03-02", "left"))))); !slices.Equal(got, []string{"pain-same-subject"}) {
 		t.Errorf("records of two patients: %v", got)
 	}
+	absolute := s.ask(t, "$interpret-pain", send(part("observation", strings.Replace(late, `"Patient/p"`, `"`+s.baseURL+`/Patient/p"`, 1)), part("procedure", anchorIn("op", "2026-03-02", "left"))))
+	if entries := absolute.Each("entry", "resource"); len(entries) == 0 || candidateCauses(entries[0]) != "bone-c 13, bone-a 9, bone-b 9" {
+		t.Errorf("one patient, named by a URL of ours and by a relative one: %s", absolute.Raw)
+	}
 	for name, c := range map[string]struct {
 		body, want string
 		kind       fhir.ErrorKind
