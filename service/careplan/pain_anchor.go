@@ -26,7 +26,6 @@ type anchor struct {
 	site         site
 	first        time.Time // of its own operations, zero where that is not known
 	occasions    []occasion
-	facts        []*fhir.Node
 	devices      []*fhir.Node
 	// records are the operations, their parts, devices and body structures, without content.
 	records []Source
