@@ -62,20 +62,8 @@ func (s *Service) patientCase(ctx context.Context, r *store.Reader, who person, 
 			return c, err
 		}
 	}
-	for _, e := range c.Existing {
-		if !s.protocols.LacksDigests(e) {
-			continue
-		}
-		last, err := s.lastWritten(ctx, r, e)
-		if err != nil {
-			return c, err
-		}
-		if c.Written == nil {
-			c.Written = map[string]*fhir.Node{}
-		}
-		c.Written[e.Type+"/"+e.ID] = last
-	}
-	return c, nil
+	c.Written, err = s.lastWritten(ctx, r, c.Existing)
+	return c, err
 }
 
 // existingOf appends the derived resources of a patient, but for what is made of reports of pain.

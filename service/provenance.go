@@ -144,18 +144,18 @@ func (p *provenance) body(at time.Time) []byte {
 	return body
 }
 
-// writtenBy is the version of a resource that the Provenance of a derivation tells of, 0 for none.
-func writtenBy(provenance *fhir.Node, of careplan.Source) int64 {
+// noteWritten notes the versions that the Provenance of a derivation tells of, of the resources that are
+// asked for, by "Type/id", where they are later than what is known.
+func noteWritten(last map[string]int64, provenance *fhir.Node) {
 	if !slices.ContainsFunc(provenance.Each("agent", "who", "reference"), func(n *fhir.Node) bool { return n.Text == careplan.Software }) {
-		return 0
+		return
 	}
-	last := int64(0)
 	for _, n := range provenance.Each("target", "reference") {
-		if version, is := strings.CutPrefix(n.Text, of.Type+"/"+of.ID+"/_history/"); is {
+		ref, version, _ := strings.Cut(n.Text, "/_history/")
+		if known, asked := last[ref]; asked {
 			if v, err := strconv.ParseInt(version, 10, 64); err == nil {
-				last = max(last, v)
+				last[ref] = max(known, v)
 			}
 		}
 	}
-	return last
 }

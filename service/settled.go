@@ -149,18 +149,19 @@ func (s *Service) justDeleted(ctx context.Context, r *store.Reader, who person, 
 // targetParameter is the search parameter on Provenance.target.
 const targetParameter = "target"
 
-// lastWritten is the last version of a derived resource that a derivation wrote, as the Provenance
-// of derivations tells; nil where there is none.
-func (s *Service) lastWritten(ctx context.Context, r *store.Reader, current careplan.Source) (*fhir.Node, error) {
+// lastWritten are, by "Type/id", the last versions that derivations wrote of derived resources that do
+// not say themselves what that was, as the Provenance of derivations tells; nil where it does not.
+func (s *Service) lastWritten(ctx context.Context, r *store.Reader, existing []careplan.Source) (map[string]*fhir.Node, error) {
 	target, ok := s.registry.Lookup("Provenance", targetParameter)
-	if !ok {
-		return nil, nil
+	q := &search.Query{Type: "Provenance", Count: maxCount, Clauses: []search.Clause{{Param: target}}}
+	written := map[string]int64{}
+	for _, e := range existing {
+		if ok && s.protocols.LacksDigests(e) {
+			written[e.Type+"/"+e.ID] = 0
+			q.Clauses[0].Values = append(q.Clauses[0].Values, search.Value{System: e.Type, Value: e.ID})
+		}
 	}
-	q := &search.Query{Type: "Provenance", Count: maxCount, Clauses: []search.Clause{{
-		Param: target, Values: []search.Value{{System: current.Type, Value: current.ID}},
-	}}}
-	last := int64(0)
-	for {
+	for len(written) > 0 {
 		page, err := r.Search(ctx, q, nil)
 		if err != nil {
 			return nil, err
@@ -170,25 +171,32 @@ func (s *Service) lastWritten(ctx context.Context, r *store.Reader, current care
 			if err != nil {
 				return nil, err
 			}
-			last = max(last, writtenBy(n, current))
+			noteWritten(written, n)
 		}
 		if page.Next == "" {
 			break
 		}
 		q.Cursor = page.Next
 	}
-	switch last {
-	case 0:
-		return nil, nil
-	case current.Version:
-		return current.Node, nil
+	last := map[string]*fhir.Node{}
+	for _, e := range existing {
+		ref := e.Type + "/" + e.ID
+		switch version := written[ref]; version {
+		case 0:
+		case e.Version:
+			last[ref] = e.Node
+		default:
+			stored, err := r.Version(ctx, e.Type, e.ID, version)
+			if fhir.KindOf(err) == fhir.NotFound && err != nil || err == nil && stored.Deleted {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			if last[ref], err = fhir.Parse(stored.Body); err != nil {
+				return nil, err
+			}
+		}
 	}
-	version, err := r.Version(ctx, current.Type, current.ID, last)
-	if fhir.KindOf(err) == fhir.NotFound && err != nil || err == nil && version.Deleted {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return fhir.Parse(version.Body)
+	return last, nil
 }
