@@ -176,6 +176,13 @@ func TestWhatIsMadeOfPainFollowsTheRecords(t *testing.T) {
 			wantState(t, s, "at first", made...)
 			c.then(t, s)
 			wantState(t, s, name, c.want...)
+			for _, plan := range s.nodes(t, "CarePlan", "") {
+				for _, a := range plan.Each("activity") {
+					if status, why := a.Str("detail", "status"), a.Str("detail", "statusReason", "text"); status != "on-hold" && why != "" {
+						t.Errorf("%s, with the reason %q", status, why)
+					}
+				}
+			}
 			before := s.versions(t)
 			s.keep(t, `{"resourceType":"Patient","id":"p","active":true}`) // all is looked at again
 			if name != "death" && name != "death taken back" {

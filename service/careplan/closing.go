@@ -203,8 +203,11 @@ func (d *derivation) closeActivity(a *fhir.Node, status, reason string) *fhir.No
 	}
 	codings := []any{coding{outcomeSystem, out.code, out.display}}
 	for _, c := range a.Each("detail", "statusReason", "coding") {
-		if c.Str("system") != outcomeSystem {
+		switch {
+		case c.Str("system") != outcomeSystem:
 			codings = append(codings, raw{c})
+		case why.text("text") == d.engine.terms.outcome(c.Str("code")).display: // it says why it waited
+			why = why.without("text", "extension")
 		}
 	}
 	why.set("coding", codings)
