@@ -221,7 +221,7 @@ func (p *plan) reason(s *step, was *fhir.Node) object {
 func (p *plan) description(s *step) string {
 	text := s.activity.description
 	if s.describe != nil {
-		found, err := s.describe.Nodes(nil, p.variables(s.level))
+		found, err := s.describe.Nodes(nil, p.variables(s.level).in(""))
 		if err != nil {
 			p.fail(s.action, s.describe.String(), path.Reason(err))
 		}
@@ -311,7 +311,7 @@ type performers struct {
 
 func (p *plan) performers(s *step) (who performers) {
 	if s.performer != nil && p.d.records.Patient != nil {
-		found, err := s.performer.expression.Nodes(nil, p.variables(s.level))
+		found, err := s.performer.expression.Nodes(nil, p.variables(s.level).in(""))
 		if err != nil {
 			p.fail(s.action, s.performer.expression.String(), path.Reason(err))
 		}

@@ -64,7 +64,7 @@ func emptyVariables() map[string][]*fhir.Node {
 }
 
 // variables binds what conditions at a level can read; levels that add no trigger share.
-func (p *plan) variables(l *level) path.Variables {
+func (p *plan) variables(l *level) *variables {
 	for l.parent != nil && len(l.triggers) == 0 {
 		l = l.parent
 	}
@@ -100,7 +100,7 @@ func (p *plan) variables(l *level) path.Variables {
 		nodes[varLater] = append(nodes[varLater], withAllCodes(proc))
 	}
 	nodes[varEncounter], nodes[varEncounters] = p.encounters(matching)
-	v := path.Bind(nodes)
+	v := &variables{nodes: nodes}
 	p.bound[l] = v
 	return v
 }
@@ -156,7 +156,7 @@ func (p *plan) decide(l *level) (path.Truth, []assumption) {
 		return truth, nil
 	}
 	for _, c := range l.conditions {
-		answer, err := c.expression.Truth(nil, p.variables(l))
+		answer, err := c.expression.truth(p.variables(l), "")
 		switch {
 		case answer == path.False:
 			return path.False, nil

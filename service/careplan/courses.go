@@ -60,11 +60,11 @@ func (e *Engine) selectActions(r *records, p *protocol, operations []*procedure)
 // holds evaluates the conditions of a selecting action for one operation. What is not known does
 // not hold.
 func (e *Engine) holds(r *records, l *level, op *procedure) bool {
-	one := &plan{d: &derivation{engine: e, records: r}, operations: []*procedure{op}, bound: map[*level]pathVariables{}}
+	one := &plan{d: &derivation{engine: e, records: r}, operations: []*procedure{op}, bound: map[*level]*variables{}}
 	op.facts = e.factsOf(op)
 	one.gather(op)
 	for _, c := range l.conditions {
-		if truth, err := c.expression.Truth(nil, one.variables(l)); truth != path.True || err != nil {
+		if truth, err := c.expression.truth(one.variables(l), ""); truth != path.True || err != nil {
 			return false
 		}
 	}

@@ -152,7 +152,7 @@ func (d *derivation) course(p *protocol, c *course, existing *fhir.Node, id stri
 	pl := &plan{
 		d: d, protocol: p, pathway: w, id: id, key: key, site: c.site, operations: usable,
 		earlier: slices.DeleteFunc(slices.Clone(c.earlier), func(op *procedure) bool { return !op.usable() }),
-		planned: planned, endedBy: c.endedBy, bound: map[*level]pathVariables{}, together: d.told[[2]string{togetherOutcome, key}],
+		planned: planned, endedBy: c.endedBy, bound: map[*level]*variables{}, together: d.told[[2]string{togetherOutcome, key}],
 	}
 	c.planRef = pl.ref()
 	if c.replaces != nil && len(c.replaces.usable()) > 0 { // else its plan may be there or not

@@ -492,7 +492,7 @@ func TestOuterConditionRules(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return condition{expression: x}
+		return condition{expression: remembering(x)}
 	}
 	for _, s := range e.protocols[0].pathways[0].steps {
 		if s.id == "loading" {

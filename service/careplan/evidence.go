@@ -14,10 +14,10 @@ import (
 // (https://hl7.org/fhir/R4/codesystem-action-condition-kind.html): what completes or
 // cancels an activity.
 type stop struct {
-	condition *path.Expression
+	condition *expression
 	// records gives the resource that tells of it, the first if there are several; nil
 	// where no date and no record are to be named.
-	records *path.Expression
+	records *expression
 	// status is that of the activity then, outcome the reason.
 	status, outcome string
 	// late is the outcome where the record's date is after the activity's window, "" for
@@ -61,7 +61,7 @@ func (x *expansion) stops(d *fhir.Node, place string, a *fhir.Node) (all []stop)
 // evidence is what is recorded about a step: the first stop condition that holds.
 func (p *plan) evidence(s *step) following {
 	for _, st := range s.stops {
-		truth, err := st.condition.Truth(nil, p.variables(s.level))
+		truth, err := st.condition.truth(p.variables(s.level), "")
 		if err != nil {
 			p.fail(s.action, st.condition.String(), path.Reason(err))
 		}
@@ -89,7 +89,7 @@ func (p *plan) evidence(s *step) following {
 }
 
 func (p *plan) recordOf(s *step, st stop) *Source {
-	found, err := st.records.Nodes(nil, p.variables(s.level))
+	found, err := st.records.Nodes(nil, p.variables(s.level).in(""))
 	if err != nil {
 		p.fail(s.action, st.records.String(), path.Reason(err))
 	}

@@ -260,8 +260,11 @@ func (x *expansion) sort() {
 	}
 }
 
-func (c *compiler) expression(d *fhir.Node, place string, n *fhir.Node) *path.Expression {
-	return c.expressionOver(emptyVariables(), d, place, n)
+func (c *compiler) expression(d *fhir.Node, place string, n *fhir.Node) *expression {
+	if e := c.expressionOver(emptyVariables(), d, place, n); e != nil {
+		return remembering(e)
+	}
+	return nil
 }
 
 // expressionOver compiles an expression that may read the given variables.

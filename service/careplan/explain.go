@@ -221,7 +221,7 @@ func (x *explanation) activity(p *plan, s *step) {
 	sentences := []string{name(&fhir.Node{Kind: fhir.Object, Members: []fhir.Member{{Name: "code", Value: s.activity.code}}}) + ":"}
 	for l := s.level; l != nil; l = l.parent {
 		for _, c := range l.conditions {
-			answer, _ := c.expression.Truth(nil, p.variables(l))
+			answer, _ := c.expression.truth(p.variables(l), "")
 			o := object{}
 			o.set("name", "condition")
 			o.set("part", []object{

@@ -118,7 +118,7 @@ type painRun struct {
 	day     time.Time
 	days    map[*step]time.Time
 	assumed map[*step]bool
-	values  painValues
+	values  variables
 }
 
 func (x *painRun) remark(code string) { x.result.Remarks = append(x.result.Remarks, code) }
@@ -224,7 +224,7 @@ func (x *painRun) bind(happened []*fhir.Node, preExisting bool) {
 	v[varPreExisting] = []*fhir.Node{{Kind: fhir.Bool, Raw: []byte(strconv.FormatBool(preExisting))}}
 	v[varFacts] = codingNodes(x.anchor.factsUntil(x.day))
 	v[varDevices] = x.anchor.devices
-	x.values = painValues{nodes: v}
+	x.values = variables{nodes: v}
 }
 
 // inputs is a digest of the report and of the dated facts that it was held against.

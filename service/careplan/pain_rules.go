@@ -54,14 +54,14 @@ type ranking struct {
 
 // refusal is a condition without which there is no interpretation.
 type refusal struct {
-	expression *painExpression
+	expression *expression
 	outcome    string
 }
 
 // painRule is something that is said where its conditions hold.
 type painRule struct {
 	id         string
-	conditions []*painExpression
+	conditions []*expression
 	window     *relation // nil where the source states no time
 	code       coding    // of a statement; zero for none
 	outcome    string    // what a DetectedIssue or a Flag is kept for, or the reason of what is held; "" for none
@@ -76,7 +76,7 @@ type painRule struct {
 // painCause is a candidate cause. Its parts are whole numbers.
 type painCause struct {
 	painRule
-	parts      map[string]*painExpression
+	parts      map[string]*expression
 	statements []*painRule
 }
 
@@ -264,7 +264,7 @@ func (x *expansion) component(d *fhir.Node, place string, a *fhir.Node, id strin
 
 func (x *expansion) cause(s *scope, place string, a *fhir.Node) *painCause {
 	d := s.plan
-	k := &painCause{painRule: *x.painRule(s, place, a), parts: map[string]*painExpression{}}
+	k := &painCause{painRule: *x.painRule(s, place, a), parts: map[string]*expression{}}
 	if x.terms.concepts[k.code.key()] == nil {
 		x.fail(d, place+".code", "a cause needs one code of a CodeSystem that is here")
 	}
@@ -333,7 +333,7 @@ func (x *expansion) painRule(s *scope, place string, a *fhir.Node) *painRule {
 	return r
 }
 
-func (x *expansion) painExpression(d *fhir.Node, place string, n *fhir.Node) *painExpression {
+func (x *expansion) painExpression(d *fhir.Node, place string, n *fhir.Node) *expression {
 	if e := x.expressionOver(emptyPainVariables(), d, place+".expression", n.Get("expression")); e != nil {
 		return remembering(e)
 	}

@@ -8,8 +8,6 @@ import (
 	"aftercare/fhir/path"
 )
 
-type pathVariables = path.Variables
-
 // plan is a care plan in the making.
 type plan struct {
 	d        *derivation
@@ -32,7 +30,7 @@ type plan struct {
 	structures []Source
 	existing   *fhir.Node
 	schedules  map[*step]schedule
-	bound      map[*level]pathVariables
+	bound      map[*level]*variables
 	answers    map[*level]answer
 	// together: the operations are the parts of one, since they took place on one day.
 	together bool

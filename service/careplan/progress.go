@@ -13,7 +13,7 @@ import (
 // one is never due, overdue or missed.
 type progress struct {
 	// condition must hold for a mark, nil for none.
-	condition *path.Expression
+	condition *expression
 	// overdue and missed are how long after the last day of the window the activity is
 	// late, and too late to be done as meant. nil: never.
 	overdue, missed *offset
@@ -122,7 +122,7 @@ func (p *plan) mark(s *step, a *fhir.Node, was marked) (*fhir.Node, string) {
 		now.code = ""
 	}
 	if now.code != "" && s.progress.condition != nil {
-		truth, err := s.progress.condition.Truth(nil, p.variables(s.level))
+		truth, err := s.progress.condition.truth(p.variables(s.level), "")
 		if err != nil {
 			p.fail(s.action, s.progress.condition.String(), path.Reason(err))
 		}

@@ -2,7 +2,6 @@ package careplan
 
 import (
 	"aftercare/fhir"
-	"aftercare/fhir/path"
 )
 
 // protocol is a PlanDefinition that no other nests: it selects a pathway for each site.
@@ -146,7 +145,7 @@ func anyTrigger(triggers []trigger, codes []coding) bool {
 type condition struct {
 	// action is where it stands, for people.
 	action     string
-	expression *path.Expression
+	expression *expression
 	// whenUnknown is the extension with what an activity says that was included although the
 	// answer is not known, nil for none.
 	whenUnknown *fhir.Node
@@ -179,19 +178,19 @@ type step struct {
 	// task: somebody else has to do it, so that it has a Task; where taskWhen is given, only
 	// while that holds.
 	task     bool
-	taskWhen *path.Expression
+	taskWhen *expression
 	// message: the action asks for something to be said.
 	message bool
 	// performer and describe replace what the ActivityDefinition says, nil for neither.
 	performer *dynamicPerformer
-	describe  *path.Expression
+	describe  *expression
 	stops     []stop
 	progress  *progress
 }
 
 // dynamicPerformer replaces the default performers.
 type dynamicPerformer struct {
-	expression *path.Expression
+	expression *expression
 	// whenEmpty is the display of the performer where the expression finds nobody, outcome
 	// what is told then, "" for nothing.
 	whenEmpty, outcome string

@@ -122,7 +122,7 @@ func (p *plan) asksForTask(s *step) bool {
 	if s.taskWhen == nil {
 		return true
 	}
-	truth, err := s.taskWhen.Truth(nil, p.variables(s.level))
+	truth, err := s.taskWhen.truth(p.variables(s.level), "")
 	if err != nil {
 		p.fail(s.action, s.taskWhen.String(), path.Reason(err))
 	}

@@ -16,9 +16,13 @@ var errNotWhole = errors.New("the expression gives no whole number")
 // known is how many answers of an expression are kept at most.
 const known = 256
 
-// painExpression is an expression of the rules, with answers that it has given. An answer depends on
-// nothing but the variables that the expression reads, and reports of pain are much alike.
-type painExpression struct {
+// longest is how long, in bytes, the values are at most for which an answer is kept: facts are, and
+// whole records, which are different for each patient, are not.
+const longest = 1024
+
+// expression is an expression of the definitions, with answers that it has given. An answer depends
+// on nothing but the variables that the expression reads, and patients are much alike.
+type expression struct {
 	*path.Expression
 	reads  []string // names of variables
 	mu     sync.Mutex
@@ -28,26 +32,28 @@ type painExpression struct {
 
 var variableName = regexp.MustCompile(`%([A-Za-z]+)`)
 
-func remembering(e *path.Expression) *painExpression {
-	p := &painExpression{Expression: e, truths: map[string]path.Truth{}, wholes: map[string]int{}}
+func remembering(e *path.Expression) *expression {
+	p := &expression{Expression: e, truths: map[string]path.Truth{}, wholes: map[string]int{}}
 	for _, m := range variableName.FindAllStringSubmatch(e.String(), -1) {
 		p.reads = append(p.reads, m[1])
 	}
 	return p
 }
 
-// painValues are the variables of one report and one anchor. They are bound when an expression is
-// evaluated, which most are not.
-type painValues struct {
+// variables are what expressions read. They are bound when an expression is evaluated, which most
+// are not.
+type variables struct {
 	nodes map[string][]*fhir.Node
 	bound map[string]path.Variables // by the state of the window
 }
 
-// in are the variables with a state of the window.
-func (v *painValues) in(state string) path.Variables {
+// in are the variables, with a state of the window where that is one of them.
+func (v *variables) in(state string) path.Variables {
 	bound, ok := v.bound[state]
 	if !ok {
-		v.nodes[varWindow] = []*fhir.Node{stringNode(state)}
+		if state != "" {
+			v.nodes[varWindow] = []*fhir.Node{stringNode(state)}
+		}
 		bound = path.Bind(v.nodes)
 		if v.bound == nil {
 			v.bound = map[string]path.Variables{}
@@ -58,7 +64,7 @@ func (v *painValues) in(state string) path.Variables {
 }
 
 // key is all that an expression reads.
-func (p *painExpression) key(v *painValues, state string) string {
+func (p *expression) key(v *variables, state string) string {
 	var b strings.Builder
 	for _, name := range p.reads {
 		b.WriteByte('%')
@@ -75,17 +81,20 @@ func (p *painExpression) key(v *painValues, state string) string {
 }
 
 // truth evaluates a condition. What cannot be evaluated is an error each time.
-func (p *painExpression) truth(v *painValues, state string) (path.Truth, error) {
+func (p *expression) truth(v *variables, state string) (path.Truth, error) {
 	return remembered(p, p.truths, v, state, p.Truth)
 }
 
 // whole evaluates an expression that gives one whole number.
-func (p *painExpression) whole(v *painValues, state string) (int, error) {
+func (p *expression) whole(v *variables, state string) (int, error) {
 	return remembered(p, p.wholes, v, state, func(_ *fhir.Node, vars path.Variables) (int, error) { return whole(p.Expression, vars) })
 }
 
-func remembered[T any](p *painExpression, answers map[string]T, v *painValues, state string, evaluate func(*fhir.Node, path.Variables) (T, error)) (T, error) {
+func remembered[T any](p *expression, answers map[string]T, v *variables, state string, evaluate func(*fhir.Node, path.Variables) (T, error)) (T, error) {
 	key := p.key(v, state)
+	if len(key) > longest {
+		return evaluate(nil, v.in(state))
+	}
 	p.mu.Lock()
 	answer, ok := answers[key]
 	p.mu.Unlock()
