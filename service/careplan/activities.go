@@ -96,7 +96,7 @@ func (p *plan) withDigests(a *fhir.Node) *fhir.Node {
 		return a
 	}
 	o := members(a)
-	o.set("extension", append(listIn(o, "extension"), raw{asNode(writtenDigests(before))}))
+	o.set("extension", append(listIn(o, "extension"), writtenDigests(before)))
 	o.arrange(activityOrder)
 	return o.node()
 }
@@ -187,7 +187,7 @@ func (p *plan) activity(s *step, was *fhir.Node, performers []raw, assumed []ass
 			extensions = append(extensions, labels(a.label)...)
 		}
 	}
-	extensions = append(extensions, raw{&fhir.Node{Raw: encode(writtenDigests(now))}})
+	extensions = append(extensions, writtenDigests(now))
 	a.set("extension", extensions)
 	a.put("detail", d.node())
 	if was != nil {

@@ -120,7 +120,7 @@ func factNodes(operations []*procedure) []*fhir.Node {
 		for _, f := range op.facts {
 			if !slices.Contains(facts, f) {
 				facts = append(facts, f)
-				nodes = append(nodes, &fhir.Node{Kind: fhir.Object, Raw: encode(f)})
+				nodes = append(nodes, asNode(f))
 			}
 		}
 	}

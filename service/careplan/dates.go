@@ -18,9 +18,7 @@ func restrictionDigest(w window) string {
 }
 
 func restrictionOf(w window) any {
-	return struct {
-		Period period `json:"period"`
-	}{periodOf(w)}
+	return object{{Name: "period", Value: asNode(periodOf(w))}}
 }
 
 // agreed is the digest of the dates on which an activity and its Task agreed last, "" where that is
@@ -81,5 +79,5 @@ const disagreed = "????"
 func setAgreed(o *object, written, agreed string) {
 	from := slices.Index(taskParts, "restriction") * digestLength
 	extensions := slices.DeleteFunc(listIn(*o, "extension"), func(x raw) bool { return x.Str("url") == writtenExtension })
-	o.set("extension", append(extensions, raw{asNode(writtenDigests(written[:from] + agreed + written[from+digestLength:]))}))
+	o.set("extension", append(extensions, writtenDigests(written[:from] + agreed + written[from+digestLength:])))
 }

@@ -115,11 +115,8 @@ func editedParts(existing *fhir.Node, before string, parts []string) (found []st
 	return found
 }
 
-func writtenDigests(digests string) any {
-	return struct {
-		URL   string `json:"url"`
-		Value string `json:"valueString"`
-	}{writtenExtension, digests}
+func writtenDigests(digests string) raw {
+	return raw{texts("url", writtenExtension, "valueString", digests)}
 }
 
 // writtenIn are the digests that an element carries, "" for none.
@@ -212,7 +209,7 @@ func digestCarried(wasElement, element, was, now *fhir.Node, parts []string) *fh
 	var extensions []raw
 	for _, x := range element.Each("extension") {
 		if x.Str("url") == writtenExtension {
-			x = asNode(writtenDigests(carried + strings.TrimPrefix(x.Str("valueString"), before)))
+			x = writtenDigests(carried + strings.TrimPrefix(x.Str("valueString"), before)).Node
 		}
 		extensions = append(extensions, raw{x})
 	}

@@ -206,7 +206,7 @@ func (k *keeper) keep(i Interpretation, report Source) string {
 	}
 	o := k.engine.impression(i, report, k.anchors)
 	o.set("id", id)
-	o.set("extension", append([]raw{{asNode(derivedStatus(opened[impressionType]))}}, listIn(o, "extension")...))
+	o.set("extension", append([]raw{derivedStatus(opened[impressionType])}, listIn(o, "extension")...))
 	o.set("identifier", []identifier{{interpretationSystem, value}})
 	o.set("date", k.records.At.Format(instantLayout))
 	if exists {

@@ -98,10 +98,7 @@ func byPolicy(n *fhir.Node, off []string) bool {
 // labels are the extensions with which a plan says that something is a choice of ours: the text
 // of the label, and the code of the policy that its value names, if any.
 func labels(label *fhir.Node) []raw {
-	list := []raw{{&fhir.Node{Raw: encode(struct {
-		URL  string `json:"url"`
-		Text string `json:"valueString"`
-	}{policyExtension, label.Str("valueString")})}}}
+	list := []raw{{texts("url", policyExtension, "valueString", label.Str("valueString"))}}
 	if code := extensionOf(label.Get("_valueString"), policyCodeExtension); code != nil {
 		list = append(list, raw{code})
 	}

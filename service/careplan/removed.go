@@ -82,7 +82,7 @@ func (p *plan) extensions(status, now string, activities []*fhir.Node) []any {
 			ids = append(ids, a.Str("id"))
 		}
 	}
-	list := []any{derivedStatus(status), raw{asNode(writtenDigests(strings.Join(append([]string{now}, ids...), " ")))}}
+	list := []any{derivedStatus(status), writtenDigests(strings.Join(append([]string{now}, ids...), " "))}
 	var gone []string
 	for name := range p.gone.all {
 		gone = append(gone, name)

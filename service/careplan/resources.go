@@ -31,19 +31,9 @@ var openStatus = map[string]bool{
 	"not-started": true, "scheduled": true,
 }
 
-func statusBefore(status string) any {
-	return struct {
-		URL   string `json:"url"`
-		Value string `json:"valueCode"`
-	}{beforeExtension, status}
-}
+func statusBefore(status string) raw { return raw{texts("url", beforeExtension, "valueCode", status)} }
 
-func derivedStatus(status string) any {
-	return struct {
-		URL   string `json:"url"`
-		Value string `json:"valueCode"`
-	}{statusExtension, status}
-}
+func derivedStatus(status string) raw { return raw{texts("url", statusExtension, "valueCode", status)} }
 
 // ownStatus reports that an existing resource has the status that the engine gave it.
 func ownStatus(existing *fhir.Node, member string) bool {
@@ -69,7 +59,7 @@ func (r *records) keepOrUpdate(o object, existing *fhir.Node, status string, par
 	}
 	now, kept := keepEdits(&o, existing, r.writtenBefore(existing, parts), parts)
 	if len(parts) > 0 {
-		o.set("extension", append(listIn(o, "extension"), raw{&fhir.Node{Raw: encode(writtenDigests(now))}}))
+		o.set("extension", append(listIn(o, "extension"), writtenDigests(now)))
 	}
 	if existing != nil {
 		mergeExtensions(&o, existing)
