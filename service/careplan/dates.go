@@ -79,5 +79,5 @@ const disagreed = "????"
 func setAgreed(o *object, written, agreed string) {
 	from := slices.Index(taskParts, "restriction") * digestLength
 	extensions := slices.DeleteFunc(listIn(*o, "extension"), func(x raw) bool { return x.Str("url") == writtenExtension })
-	o.set("extension", append(extensions, writtenDigests(written[:from] + agreed + written[from+digestLength:])))
+	o.set("extension", append(extensions, writtenDigests(written[:from]+agreed+written[from+digestLength:])))
 }
