@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"aftercare/fhir"
+	"aftercare/service/permission"
 	"aftercare/service/store"
 
 	"github.com/google/uuid"
@@ -74,13 +75,10 @@ type Service struct {
 
 // Principal is who asks. It is an explicit argument of every interaction, so that no
 // path can forget it.
-type Principal struct {
-	// Name identifies the caller in logs; it is not a person's name.
-	Name string
-}
+type Principal = permission.Principal
 
 // Anonymous is the caller where authentication is switched off.
-var Anonymous = Principal{Name: "anonymous"}
+var Anonymous = permission.Anonymous
 
 // Written is the result of a create, update or delete.
 type Written struct {
