@@ -117,10 +117,10 @@ func (c *call) describe(r *fhir.Resource) {
 // memory for it to wait in: what was asked is a preference.
 func (a *api) replyWritten(c *call, status int, w service.Written) error {
 	c.describe(w.Resource)
-	switch c.prefer.returns {
-	case preferMinimal:
+	switch {
+	case c.prefer.returns == preferMinimal, w.Hidden:
 		return c.replyEmpty(status)
-	case preferOutcome:
+	case c.prefer.returns == preferOutcome:
 		return c.reply(status, fhir.Outcome(w.Issues...))
 	}
 	if c.reply(status, w.Resource.Body) != nil { // it is written: then the headers tell of it alone

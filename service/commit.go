@@ -11,8 +11,8 @@ import (
 	"aftercare/service/store"
 )
 
-func (s *Service) commitOne(ctx context.Context, w *write) (Written, error) {
-	out, err := s.commit(ctx, []*write{w}, nil)
+func (s *Service) commitOne(ctx context.Context, by *Principal, w *write) (Written, error) {
+	out, err := s.commit(ctx, by, []*write{w}, nil)
 	if err != nil {
 		return Written{}, err
 	}
@@ -20,9 +20,12 @@ func (s *Service) commitOne(ctx context.Context, w *write) (Written, error) {
 }
 
 // commit is commitAll, and tells the senders what profiles warn about.
-func (s *Service) commit(ctx context.Context, ws []*write, then func(ctx context.Context, r *store.Reader) error) ([]Written, error) {
-	out, err := s.commitAll(ctx, ws, then)
+func (s *Service) commit(ctx context.Context, by *Principal, ws []*write, then func(ctx context.Context, r *store.Reader) error) ([]Written, error) {
+	out, err := s.commitAll(ctx, by, ws, then)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.hide(by, out); err != nil {
 		return nil, err
 	}
 	return out, s.warn(out)
@@ -58,21 +61,24 @@ func (s *Service) warn(out []Written) error {
 //
 // Of many writes, the new resources are stored before the transaction too, unseen; see
 // stage.go.
-func (s *Service) commitAll(ctx context.Context, ws []*write, then func(ctx context.Context, r *store.Reader) error) ([]Written, error) {
+func (s *Service) commitAll(ctx context.Context, by *Principal, ws []*write, then func(ctx context.Context, r *store.Reader) error) ([]Written, error) {
 	for _, w := range ws {
 		if w.node != nil {
 			w.links = s.validator.Links(w.node)
 		}
+		if err := s.mayLookUp(by, w); err != nil {
+			return nil, w.placed(err)
+		}
 	}
 	if s.worthStaging(ws) {
 		for range stagingAttempts {
-			out, err := s.commitStaged(ctx, ws, then)
+			out, err := s.commitStaged(ctx, by, ws, then)
 			if !errors.Is(err, errOvertaken) {
 				return out, err
 			}
 		}
 	}
-	guess := newResolution(ws)
+	guess := newResolution(by, ws)
 	if dependOnTheStore(ws) {
 		err := s.store.View(ctx, func(ctx context.Context, r *store.Reader) error {
 			found, err := s.resolve(ctx, r, guess)
@@ -133,7 +139,7 @@ func (s *Service) apply(ctx context.Context, tx *store.Tx, guess *resolution, a 
 		if err = s.touchCurrent(ctx, &tx.Reader, &touched, w.typ, id); err != nil {
 			return err
 		}
-		if out[i], err = s.remove(ctx, tx, w, id, at); out[i].Changed && s.prescribes(w.typ) {
+		if out[i], err = s.remove(ctx, tx, found.by, w, id, at); out[i].Changed && s.prescribes(w.typ) {
 			touched.deleted = append(touched.deleted, fhir.Reference{Type: w.typ, ID: id})
 		}
 		return err
@@ -176,7 +182,7 @@ func (s *Service) apply(ctx context.Context, tx *store.Tx, guess *resolution, a 
 			return err
 		}
 		c := found.contents[i]
-		if out[i], err = s.put(ctx, tx, w, id, c, at); err == nil {
+		if out[i], err = s.put(ctx, tx, found.by, w, id, c, at); err == nil {
 			s.touch(&touched, w.typ, id, c.rows)
 			if out[i].Resource.Version == 1 && out[i].Changed {
 				touched.isNew(w.typ + "/" + id)
@@ -304,7 +310,7 @@ func (s *Service) stillAlone(ctx context.Context, r *store.Reader, found *resolu
 		if texts.onlyMayMeet(i, w.condition) {
 			return nil
 		}
-		match, err := find(ctx, r, w.condition)
+		match, err := s.match(ctx, found.by, r, w.condition)
 		if err == nil && match != nil && match.ID != found.id(i) {
 			err = fhir.Errorf(fhir.PreconditionFailed, "multiple-matches", "", "Another entry makes a %s that meets the condition of this one.", w.typ)
 		}

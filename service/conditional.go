@@ -25,7 +25,7 @@ func (s *Service) UpdateWhere(ctx context.Context, p Principal, typ, query strin
 		if err := s.conditionalTarget(w, query); err != nil {
 			return err
 		}
-		out, err = s.commitOne(ctx, w)
+		out, err = s.commitOne(ctx, &p, w)
 		return err
 	})
 	return out, err
@@ -42,7 +42,7 @@ func (s *Service) DeleteWhere(ctx context.Context, p Principal, typ, query strin
 			return err
 		}
 		var err error
-		out, err = s.commitOne(ctx, w)
+		out, err = s.commitOne(ctx, &p, w)
 		return err
 	})
 	return out, err

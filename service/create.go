@@ -25,7 +25,7 @@ func (s *Service) Create(ctx context.Context, p Principal, typ string, body []by
 		if err != nil {
 			return err
 		}
-		out, err = s.commitOne(ctx, &write{
+		out, err = s.commitOne(ctx, &p, &write{
 			method: http.MethodPost, typ: typ, id: s.newID(), node: n, condition: condition,
 		})
 		return err

@@ -16,7 +16,7 @@ func (s *Service) Delete(ctx context.Context, p Principal, typ, id string, when 
 		if !fhir.ValidID(id) {
 			return when.hold(nil)
 		}
-		out, err = s.commitOne(ctx, &write{method: http.MethodDelete, typ: typ, id: id, when: when})
+		out, err = s.commitOne(ctx, &p, &write{method: http.MethodDelete, typ: typ, id: id, when: when})
 		return err
 	})
 	return out, err

@@ -86,7 +86,7 @@ type document struct {
 // of the one before it.
 func (d *document) collect(ctx context.Context, r *store.Reader, id string) error {
 	if !d.s.mayRead(d.principal, "Composition") {
-		return forbidden("Composition")
+		return forbidden("read", "Composition")
 	}
 	composition, err := read(ctx, r, "Composition", id)
 	if err != nil {
@@ -163,7 +163,7 @@ func (d *document) follow(ctx context.Context, r *store.Reader, index int, l val
 	}
 	d.known[key] = true
 	if !d.s.mayRead(d.principal, ref.Type) {
-		return at(forbidden(ref.Type), place)
+		return at(forbidden("read", ref.Type), place)
 	}
 	res, err := d.read(ctx, r, ref)
 	switch kind := fhir.KindOf(err); {

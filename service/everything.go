@@ -71,7 +71,7 @@ func (s *Service) readEverything(in *invocation) (*everythingQuery, error) {
 	}
 	e := &everythingQuery{s: s, principal: in.principal, id: in.ID, low: search.MinTime, high: search.MaxTime}
 	if !s.mayRead(in.principal, "Patient") {
-		return nil, forbidden("Patient")
+		return nil, forbidden("read", "Patient")
 	}
 	var err error
 	if e.record, err = record(); err != nil {
@@ -156,7 +156,7 @@ func (e *everythingQuery) readTypes(in *invocation) error {
 				return a.refuse("not-supported", "_type names a resource type that this server does not serve; names are case-sensitive.")
 			}
 			if !e.s.mayRead(e.principal, typ) {
-				return at(forbidden(typ), a.place)
+				return at(forbidden("read", typ), a.place)
 			}
 			if !slices.Contains(e.types, typ) {
 				e.types = append(e.types, typ)

@@ -16,8 +16,8 @@ func (s *Service) explain(in *invocation) (answering, error) {
 		return nil, err
 	}
 	for _, typ := range append([]string{in.Type, careplan.SubjectType}, s.protocols.Inputs()...) {
-		if !s.mayRead(in.principal, typ) {
-			return nil, forbidden(typ)
+		if !s.mayReadWhole(in.principal, typ) {
+			return nil, forbidden("read", typ)
 		}
 	}
 	return func(ctx context.Context, r *store.Reader) (Answer, error) {

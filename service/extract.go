@@ -39,7 +39,7 @@ func (s *Service) extract(in *invocation) (answering, error) {
 	}
 	for _, typ := range types {
 		if !s.mayRead(in.principal, typ) {
-			return nil, forbidden(typ)
+			return nil, forbidden("read", typ)
 		}
 	}
 	return func(ctx context.Context, r *store.Reader) (Answer, error) {

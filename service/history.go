@@ -31,7 +31,7 @@ func (s *Service) History(ctx context.Context, p Principal, typ, id string, pair
 		if err != nil {
 			return err
 		}
-		return s.store.View(ctx, func(ctx context.Context, r *store.Reader) (err error) {
+		return s.view(ctx, &p, actions[code], func(ctx context.Context, r *store.Reader) (err error) {
 			out, err = read(ctx, r)
 			return err
 		})

@@ -2,8 +2,10 @@ package service
 
 import (
 	"context"
+	"slices"
 
 	"aftercare/fhir"
+	"aftercare/service/permission"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -28,7 +30,7 @@ func (s *Service) interact(ctx context.Context, p Principal, i interaction, do f
 		attribute.String("fhir.resource_type", i.typ),
 	))
 	defer span.End()
-	err := s.permit(p, i)
+	err := s.permit(&p, i)
 	if err == nil {
 		err = do(ctx)
 	}
@@ -41,22 +43,56 @@ func (s *Service) interact(ctx context.Context, p Principal, i interaction, do f
 // writes are the interactions that change something.
 var writes = map[string]bool{"create": true, "update": true, "patch": true, "delete": true}
 
-// permit decides whether the caller may do this. It is the one place for that decision.
-func (s *Service) permit(_ Principal, i interaction) error {
+// permit decides whether the caller may do this with any resource. Which resources, the reader
+// decides that the interaction runs on (see as), and for what is written, mayWrite.
+func (s *Service) permit(p *Principal, i interaction) error {
 	if i.typ == "" {
-		return nil
+		return s.permitSystem(p, i)
 	}
 	t, ok := fhir.Served(i.typ)
 	if !ok {
 		return fhir.Errorf(fhir.NotFound, "not-supported", "", "This server does not serve that resource type; see /metadata for those it does.")
 	}
+	if writes[i.code] && t.ReadOnly {
+		return fhir.Errorf(fhir.NotAllowed, "not-supported", "", "%s resources are written by the service alone; they can be read and searched.", i.typ)
+	}
+	if i.code != "operation" && !s.may(p, i.typ, actions[i.code]) { // operations say themselves what they read
+		return forbidden(i.code, i.typ)
+	}
 	if !writes[i.code] {
 		return nil
 	}
-	if t.ReadOnly {
-		return fhir.Errorf(fhir.NotAllowed, "not-supported", "", "%s resources are written by the service alone; they can be read and searched.", i.typ)
-	}
 	return s.mayChange(&fhir.Resource{Type: i.typ, ID: i.id})
+}
+
+// permitSystem is permit for interactions that are about no type: those who may read nothing may
+// neither search nor see the history of all.
+func (s *Service) permitSystem(p *Principal, i interaction) error {
+	if i.code != "search-system" && i.code != "history-system" || s.mayReadAny(p) {
+		return nil
+	}
+	return fhir.Errorf(fhir.Forbidden, "forbidden", "", "The caller may not read resources of any type.")
+}
+
+func (s *Service) mayReadAny(p *Principal) bool {
+	return slices.ContainsFunc(fhir.ServedTypes(), func(t fhir.ServedType) bool { return s.may(p, t.Name, searching) })
+}
+
+// may reports whether the caller may do the actions with some resources of a type.
+func (s *Service) may(p *Principal, typ string, do permission.Actions) bool {
+	kind, may := kindOf(typ), do != 0
+	eachAction(do, func(action permission.Actions) { may = may && !p.Access(typ, kind, action).None() })
+	return may
+}
+
+func forbidden(code, typ string) error {
+	return fhir.Errorf(fhir.Forbidden, "forbidden", "", "The caller may not %s %s resources.", verbs[code], typ)
+}
+
+// verbs are words for interactions.
+var verbs = map[string]string{
+	"read": "read", "vread": "read", "history-instance": "read", "search-type": "search", "search-system": "search", "history-type": "search", "history-system": "search",
+	"create": "create", "update": "update", "patch": "update", "delete": "delete", "operation": "read",
 }
 
 // mayChange refuses to change what the definitions provide.

@@ -23,7 +23,7 @@ func (s *Service) lastN(in *invocation) (answering, error) {
 		return nil, err
 	}
 	if !s.mayRead(in.principal, "Observation") {
-		return nil, forbidden("Observation")
+		return nil, forbidden("read", "Observation")
 	}
 	asked, err := s.lastNQuery(in)
 	if err != nil {

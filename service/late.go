@@ -81,7 +81,7 @@ func (l *late) lookUp(ctx context.Context, r *store.Reader, guess bool) (open in
 				continue
 			}
 			tried[text] = true
-			target, err := find(ctx, r, q)
+			target, err := l.service.match(ctx, l.found.by, r, q)
 			switch {
 			case guess && (err == nil && target == nil || fhir.KindOf(err) == fhir.PreconditionFailed):
 				isOpen = true
@@ -149,7 +149,7 @@ func (l *late) recheck(ctx context.Context, r *store.Reader) error {
 			if err != nil {
 				return err
 			}
-			target, err := find(ctx, r, q)
+			target, err := l.service.match(ctx, l.found.by, r, q)
 			switch {
 			case err != nil:
 				return at(err, link.Expression)
@@ -174,7 +174,7 @@ func (l *late) stuck(ctx context.Context, r *store.Reader) error {
 			if err != nil {
 				return err
 			}
-			if _, err := find(ctx, r, q); err != nil {
+			if _, err := l.service.match(ctx, l.found.by, r, q); err != nil {
 				return at(err, link.Expression)
 			}
 			return inCircle(link)

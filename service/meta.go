@@ -22,7 +22,7 @@ func (s *Service) meta(in *invocation) (answering, error) {
 		return nil, err
 	}
 	if in.Type != "" && !s.mayRead(in.principal, in.Type) {
-		return nil, forbidden(in.Type)
+		return nil, forbidden("read", in.Type)
 	}
 	return func(ctx context.Context, r *store.Reader) (Answer, error) {
 		var res *fhir.Resource
@@ -40,6 +40,15 @@ func (s *Service) meta(in *invocation) (answering, error) {
 		}
 		return metaAnswer(res)
 	}, nil
+}
+
+// metaWritten is the answer of an operation that has changed a resource's meta: what the meta is now,
+// as far as the caller may read it.
+func metaWritten(w Written) (Answer, error) {
+	if w.Hidden {
+		return Answer{Body: newParameters().bytes(), Resource: w.Resource}, nil
+	}
+	return metaAnswer(w.Resource)
 }
 
 func metaAnswer(res *fhir.Resource) (Answer, error) {
@@ -212,7 +221,7 @@ func (s *Service) metaDelete(in *invocation) (*write, error) {
 // changeMeta is the write of a version in which change has been applied to each list of
 // labels, and nothing else is different. Where that changes nothing there is no new version.
 func (s *Service) changeMeta(in *invocation, change func(current, given []*fhir.Node) []*fhir.Node) (*write, error) {
-	if err := s.permit(in.principal, interaction{"update", in.Type, in.ID}); err != nil {
+	if err := s.permit(&in.principal, interaction{"update", in.Type, in.ID}); err != nil {
 		return nil, err
 	}
 	given, err := in.labels()

@@ -151,16 +151,16 @@ func (s *Service) Operate(ctx context.Context, p Principal, q OperationRequest) 
 			return err
 		}
 		if c.write == nil {
-			return s.store.View(ctx, func(ctx context.Context, r *store.Reader) (err error) {
+			return s.view(ctx, &p, searching, func(ctx context.Context, r *store.Reader) (err error) {
 				out, err = c.read(ctx, r)
 				return err
 			})
 		}
-		w, err := s.commitOne(ctx, c.write)
+		w, err := s.commitOne(ctx, &p, c.write)
 		if err != nil {
 			return err
 		}
-		out, err = metaAnswer(w.Resource)
+		out, err = metaWritten(w)
 		return err
 	})
 	return out, err
@@ -215,10 +215,10 @@ type invocation struct {
 }
 
 // mayRead reports whether the caller may have resources of a type in an answer.
-func (s *Service) mayRead(p Principal, typ string) bool {
-	return s.permit(p, interaction{code: "read", typ: typ}) == nil && s.permit(p, interaction{code: "search-type", typ: typ}) == nil
-}
+func (s *Service) mayRead(p Principal, typ string) bool { return s.may(&p, typ, searching) }
 
-func forbidden(typ string) error {
-	return fhir.Errorf(fhir.Forbidden, "forbidden", "", "The caller may not read %s resources.", typ)
+// mayReadWhole reports whether the caller may have all resources of a type that a patient has in an
+// answer, and not only those that a scope is narrowed to.
+func (s *Service) mayReadWhole(p Principal, typ string) bool {
+	return s.may(&p, typ, searching) && s.mayWhole(&p, typ, searching)
 }

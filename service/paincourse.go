@@ -25,8 +25,8 @@ func (s *Service) painCourse(in *invocation) (answering, error) {
 		return nil, err
 	}
 	for _, typ := range []string{careplan.SubjectType, "Observation", "CarePlan", "Procedure", "BodyStructure"} {
-		if !s.mayRead(in.principal, typ) {
-			return nil, forbidden(typ)
+		if !s.mayReadWhole(in.principal, typ) {
+			return nil, forbidden("read", typ)
 		}
 	}
 	return func(ctx context.Context, r *store.Reader) (Answer, error) {

@@ -28,7 +28,7 @@ func (s *Service) Patch(ctx context.Context, p Principal, typ, id string, format
 		if err != nil {
 			return err
 		}
-		out, err = s.commitOne(ctx, &write{method: http.MethodPatch, typ: typ, id: id, when: when, change: change})
+		out, err = s.commitOne(ctx, &p, &write{method: http.MethodPatch, typ: typ, id: id, when: when, change: change})
 		return err
 	})
 	return out, err
@@ -47,7 +47,7 @@ func (s *Service) PatchWhere(ctx context.Context, p Principal, typ, query string
 		if err := s.conditionalTarget(w, query); err != nil {
 			return err
 		}
-		out, err = s.commitOne(ctx, w)
+		out, err = s.commitOne(ctx, &p, w)
 		return err
 	})
 	return out, err

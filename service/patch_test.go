@@ -292,7 +292,7 @@ func TestAPatchThatIsOvertaken(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			out, err := s.commitOne(ctx, w)
+			out, err := s.commitOne(ctx, &itself, w)
 			if c.kind != fhir.Internal {
 				if err == nil || fhir.KindOf(err) != c.kind {
 					t.Errorf("got %+v %v, want kind %d", out, err, c.kind)
@@ -321,7 +321,7 @@ func TestAPatchThatIsOvertakenCanBeFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	calls := 0
-	if _, err := s.commitOne(ctx, &write{method: http.MethodPatch, typ: "Basic", id: "b", change: func(current *fhir.Resource) (*fhir.Node, error) {
+	if _, err := s.commitOne(ctx, &itself, &write{method: http.MethodPatch, typ: "Basic", id: "b", change: func(current *fhir.Resource) (*fhir.Node, error) {
 		if calls++; calls == 1 {
 			defer s.keep(t, `{"resourceType":"Basic","id":"b","code":{"text":"x"},"identifier":[{"value":"3"}]}`)
 		}

@@ -18,13 +18,13 @@ func (s *Service) provide(ctx context.Context) error {
 		}
 		ws = append(ws, &write{method: http.MethodPut, typ: typ, id: id, node: n})
 	}
-	ready := newResolution(ws)
+	ready := newResolution(&itself, ws)
 	if err := s.fill(ready); err != nil {
 		return err
 	}
 	return s.store.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		for i, w := range ws {
-			if _, err := s.put(ctx, tx, w, w.id, ready.contents[i], s.now()); err != nil {
+			if _, err := s.put(ctx, tx, &itself, w, w.id, ready.contents[i], s.now()); err != nil {
 				return err
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"aftercare/fhir"
+	"aftercare/service/permission"
 	"aftercare/service/store"
 )
 
@@ -13,7 +14,7 @@ import (
 func (s *Service) Read(ctx context.Context, p Principal, typ, id string) (*fhir.Resource, error) {
 	var found *fhir.Resource
 	err := s.interact(ctx, p, interaction{"read", typ, id}, func(ctx context.Context) error {
-		return s.store.View(ctx, func(ctx context.Context, r *store.Reader) (err error) {
+		return s.view(ctx, &p, permission.Read, func(ctx context.Context, r *store.Reader) (err error) {
 			found, err = read(ctx, r, typ, id)
 			return err
 		})
@@ -26,7 +27,7 @@ func (s *Service) Read(ctx context.Context, p Principal, typ, id string) (*fhir.
 func (s *Service) VRead(ctx context.Context, p Principal, typ, id, version string) (*fhir.Resource, error) {
 	var found *fhir.Resource
 	err := s.interact(ctx, p, interaction{"vread", typ, id}, func(ctx context.Context) error {
-		return s.store.View(ctx, func(ctx context.Context, r *store.Reader) (err error) {
+		return s.view(ctx, &p, permission.Read, func(ctx context.Context, r *store.Reader) (err error) {
 			found, err = vread(ctx, r, typ, id, version)
 			return err
 		})

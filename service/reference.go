@@ -44,6 +44,11 @@ func (s *Service) fill(found *resolution) error {
 		if err != nil {
 			return w.placed(err)
 		}
+		if !found.finds(i) {
+			if err := s.mayStore(found.by, w, found.id(i), c); err != nil {
+				return w.placed(err)
+			}
+		}
 		found.contents[i] = c
 	}
 	return nil

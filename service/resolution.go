@@ -9,11 +9,14 @@ import (
 	"aftercare/fhir"
 	"aftercare/fhir/search"
 	"aftercare/fhir/validate"
+	"aftercare/service/permission"
 	"aftercare/service/store"
 )
 
 // resolution is what a group of writes comes to on one state of the store.
 type resolution struct {
+	// by is who writes.
+	by *Principal
 	// ws are the writes. A patch among them has the content that it makes of the version
 	// that is current there.
 	ws []*write
@@ -36,9 +39,9 @@ type resolution struct {
 }
 
 // newResolution is that of writes about which nothing has been looked up.
-func newResolution(ws []*write) *resolution {
+func newResolution(by *Principal, ws []*write) *resolution {
 	return &resolution{
-		ws: slices.Clone(ws), matched: map[int]*fhir.Resource{}, references: map[string]string{}, queries: map[string]*search.Query{},
+		by: by, ws: slices.Clone(ws), matched: map[int]*fhir.Resource{}, references: map[string]string{}, queries: map[string]*search.Query{},
 		late: map[int]bool{}, contents: make([]*content, len(ws)),
 	}
 }
@@ -46,7 +49,7 @@ func newResolution(ws []*write) *resolution {
 // clone is r, to be changed without changing r.
 func (r *resolution) clone() *resolution {
 	return &resolution{
-		ws: slices.Clone(r.ws), matched: maps.Clone(r.matched), references: maps.Clone(r.references), queries: maps.Clone(r.queries),
+		by: r.by, ws: slices.Clone(r.ws), matched: maps.Clone(r.matched), references: maps.Clone(r.references), queries: maps.Clone(r.queries),
 		late: maps.Clone(r.late), ids: r.ids, contents: slices.Clone(r.contents),
 	}
 }
@@ -116,7 +119,7 @@ func dependOnTheStore(ws []*write) bool {
 // is, since a transaction may run more than once. An error of kind PreconditionFailed names
 // the entry.
 func (s *Service) resolve(ctx context.Context, r *store.Reader, before *resolution) (*resolution, error) {
-	found := newResolution(before.ws)
+	found := newResolution(before.by, before.ws)
 	deletes := slices.ContainsFunc(found.ws, isDelete)
 	for i, w := range found.ws {
 		if deletes && w.method == http.MethodPost {
@@ -159,7 +162,7 @@ func (s *Service) resolveCreates(ctx context.Context, r *store.Reader, found *re
 func (s *Service) resolveWrite(ctx context.Context, r *store.Reader, found *resolution, i int) error {
 	w := found.ws[i]
 	if w.condition != nil {
-		match, err := find(ctx, r, w.condition)
+		match, err := s.match(ctx, found.by, r, w.condition)
 		if err != nil {
 			return err
 		}
@@ -175,7 +178,7 @@ func (s *Service) resolveWrite(ctx context.Context, r *store.Reader, found *reso
 	}
 	current, err := found.match(i), error(nil)
 	if w.condition == nil {
-		current, err = read(ctx, r, w.typ, w.id)
+		current, err = read(ctx, s.as(found.by, r, permission.Update), w.typ, w.id)
 	} else if current == nil {
 		err = fhir.Errorf(fhir.NotFound, "not-found", "", "No %s meets the condition.", w.typ)
 	}
@@ -210,7 +213,7 @@ func (s *Service) resolveReferences(ctx context.Context, r *store.Reader, found 
 				found.late[i] = true
 				continue
 			}
-			target, err := find(ctx, r, q)
+			target, err := s.match(ctx, found.by, r, q)
 			switch {
 			case err != nil:
 				return w.placed(at(err, l.Expression))

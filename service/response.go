@@ -13,7 +13,7 @@ import (
 // writtenEntry is the response to an entry that writes.
 func (s *Service) writtenEntry(r *request, w Written, prefer Prefer) (entry, error) {
 	if r.operation != nil {
-		a, err := metaAnswer(w.Resource)
+		a, err := metaWritten(w)
 		return r.answerEntry(a), err
 	}
 	e := entry{status: statusLine(http.StatusOK)}
@@ -25,7 +25,7 @@ func (s *Service) writtenEntry(r *request, w Written, prefer Prefer) (entry, err
 		if w.Created {
 			e.status = statusLine(http.StatusCreated)
 		}
-		if prefer == "representation" {
+		if prefer == "representation" && !w.Hidden {
 			e.resource = w.Resource.Body
 		}
 	}

@@ -42,7 +42,7 @@ func (s *Service) search(ctx context.Context, p Principal, in scope, pairs []sea
 		if err != nil {
 			return err
 		}
-		return s.store.View(ctx, func(ctx context.Context, r *store.Reader) (err error) {
+		return s.view(ctx, &p, searching, func(ctx context.Context, r *store.Reader) (err error) {
 			out, err = q.searchset(ctx, r)
 			return err
 		})

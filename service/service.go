@@ -89,6 +89,8 @@ type Written struct {
 	Created bool
 	// Changed is false when there was nothing to write.
 	Changed bool
+	// Hidden is set where the caller may not read the resource, so that no answer has it.
+	Hidden bool
 	// Issues tell the sender what followed, such as the care plan that was derived.
 	Issues []fhir.Issue
 }

@@ -11,6 +11,7 @@ import (
 	"aftercare/fhir"
 	"aftercare/fhir/search"
 	"aftercare/service/careplan"
+	"aftercare/service/permission"
 	"aftercare/service/store"
 )
 
@@ -99,7 +100,7 @@ func (s *Service) worthStaging(ws []*write) bool {
 
 // commitStaged is commit with as much as possible done ahead. The error is errOvertaken if
 // that turned out to be in vain; nothing of it is left then.
-func (s *Service) commitStaged(ctx context.Context, ws []*write, then func(ctx context.Context, r *store.Reader) error) ([]Written, error) {
+func (s *Service) commitStaged(ctx context.Context, by *Principal, ws []*write, then func(ctx context.Context, r *store.Reader) error) ([]Written, error) {
 	a := &ahead{cases: map[string]derivedAhead{}, done: map[int]Written{}, targets: map[string]bool{}, quiet: map[string]bool{}}
 	staging, err := s.store.Stage(ctx)
 	if err != nil {
@@ -112,7 +113,7 @@ func (s *Service) commitStaged(ctx context.Context, ws []*write, then func(ctx c
 			a.staging.Discard() // whoever sent it does not wait for that
 		}
 	}()
-	if err := s.makeReady(ctx, a, ws); err != nil {
+	if err := s.makeReady(ctx, by, a, ws); err != nil {
 		return nil, err
 	}
 	if s.staged != nil {
@@ -147,9 +148,9 @@ func (s *Service) commitStaged(ctx context.Context, ws []*write, then func(ctx c
 }
 
 // makeReady looks everything up and stages what is new.
-func (s *Service) makeReady(ctx context.Context, a *ahead, ws []*write) error {
+func (s *Service) makeReady(ctx context.Context, by *Principal, a *ahead, ws []*write) error {
 	a.at = s.now()
-	a.found = newResolution(ws)
+	a.found = newResolution(by, ws)
 	if err := s.store.View(ctx, func(ctx context.Context, r *store.Reader) (err error) {
 		if a.until, err = r.Position(ctx); err != nil || !dependOnTheStore(ws) {
 			return err
@@ -224,6 +225,9 @@ func (s *Service) lookAhead(ctx context.Context, r *store.Reader, a *ahead, i in
 	if w.method == http.MethodPatch || a.found.match(i) != nil || a.found.late[i] || w.when != (Preconditions{}) {
 		return false, nil
 	}
+	if w.method == http.MethodPut && !s.part(a.found.by, w.typ, permission.Update).All() {
+		return false, nil // it must be there
+	}
 	known, err := r.Known(ctx, w.typ, w.id)
 	switch {
 	case err != nil:
@@ -289,7 +293,7 @@ func (s *Service) confirm(ctx context.Context, r *store.Reader, a *ahead) (*reso
 		if !changes.MayMeet(q) && !changes.Has(ref) {
 			continue
 		}
-		if target, err := find(ctx, r, q); err != nil || target == nil || target.Ref() != ref {
+		if target, err := s.match(ctx, a.found.by, r, q); err != nil || target == nil || target.Ref() != ref {
 			return nil, sure{}, overtakenUnlessDown(err)
 		}
 	}

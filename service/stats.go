@@ -80,7 +80,7 @@ func (s *Service) stats(in *invocation) (answering, error) {
 		return nil, err
 	}
 	if !s.mayRead(in.principal, "Observation") {
-		return nil, forbidden("Observation")
+		return nil, forbidden("read", "Observation")
 	}
 	return func(ctx context.Context, r *store.Reader) (Answer, error) {
 		body, err := s.measure(ctx, r, q)

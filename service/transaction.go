@@ -17,7 +17,7 @@ func (s *Service) transaction(ctx context.Context, p Principal, entries []reques
 	readings := make([]reading, len(entries)) // nil for a write
 	for i := range entries {
 		r := &entries[i]
-		err := s.permit(p, interaction{r.code(), r.target.typ, r.target.id})
+		err := s.permit(&p, interaction{r.code(), r.target.typ, r.target.id})
 		if err == nil && r.reads() {
 			readings[i], err = s.reading(p, r)
 		} else if err == nil {
@@ -41,7 +41,7 @@ func (s *Service) transaction(ctx context.Context, p Principal, entries []reques
 			if read == nil {
 				continue
 			}
-			if results[i], err = read(ctx, r); err == nil {
+			if results[i], err = read(ctx, s.as(&p, r, actions[entries[i].code()])); err == nil {
 				err = left.takeEntry(ctx, results[i])
 			}
 			if err != nil {
@@ -55,7 +55,7 @@ func (s *Service) transaction(ctx context.Context, p Principal, entries []reques
 	if len(ws) == 0 { // nobody who writes has to wait for it
 		err = s.store.View(ctx, answer)
 	} else {
-		written, err = s.commit(ctx, ws, answer)
+		written, err = s.commit(ctx, &p, ws, answer)
 	}
 	if err != nil {
 		return nil, err

@@ -322,7 +322,7 @@ func TestTheOrderOfEntriesDoesNotMatter(t *testing.T) {
 			}
 		}
 	})
-	if accepted == 0 {
+	if accepted == 0 && checks >= 20 { // of a few it may be
 		t.Error("all are refused")
 	}
 }

@@ -24,7 +24,7 @@ func (s *Service) Update(ctx context.Context, p Principal, typ, id string, body 
 		if err := sameID(n, typ, id, ""); err != nil {
 			return err
 		}
-		out, err = s.commitOne(ctx, &write{method: http.MethodPut, typ: typ, id: id, node: n, when: when})
+		out, err = s.commitOne(ctx, &p, &write{method: http.MethodPut, typ: typ, id: id, node: n, when: when})
 		return err
 	})
 	return out, err

@@ -10,6 +10,7 @@ import (
 	"aftercare/fhir"
 	"aftercare/fhir/search"
 	"aftercare/fhir/validate"
+	"aftercare/service/permission"
 	"aftercare/service/store"
 )
 
@@ -172,10 +173,10 @@ func errTermsInCondition() error {
 	return fhir.Errorf(fhir.BadRequest, "not-supported", "", "Which codes a ValueSet or CodeSystem has may change while the condition is looked at; list the codes in it")
 }
 
-// find runs a condition: nil for no match, an error of kind PreconditionFailed for
-// several.
-func find(ctx context.Context, r *store.Reader, q *search.Query) (*fhir.Resource, error) {
-	page, err := r.Search(ctx, q, nil)
+// match runs a condition among what the caller may see: nil for no match, an error of kind
+// PreconditionFailed for several.
+func (s *Service) match(ctx context.Context, by *Principal, r *store.Reader, q *search.Query) (*fhir.Resource, error) {
+	page, err := s.as(by, r, searching).Search(ctx, q, nil)
 	switch {
 	case err != nil:
 		return nil, err
@@ -189,7 +190,7 @@ func find(ctx context.Context, r *store.Reader, q *search.Query) (*fhir.Resource
 
 // put stores the content of a create, an update or a patch under id. That of a create was made
 // for it.
-func (s *Service) put(ctx context.Context, tx *store.Tx, w *write, id string, c *content, at time.Time) (Written, error) {
+func (s *Service) put(ctx context.Context, tx *store.Tx, by *Principal, w *write, id string, c *content, at time.Time) (Written, error) {
 	if w.method == http.MethodPost {
 		if err := w.when.hold(nil); err != nil {
 			return Written{}, err
@@ -208,6 +209,9 @@ func (s *Service) put(ctx context.Context, tx *store.Tx, w *write, id string, c 
 		current = nil
 	}
 	exists := current != nil && !current.Deleted
+	if err := s.mayReplace(ctx, &tx.Reader, by, w.typ, id); err != nil {
+		return Written{}, err
+	}
 	if err := w.when.hold(current); err != nil {
 		return Written{}, err
 	}
@@ -237,8 +241,8 @@ func sameContent(current *fhir.Resource, d *fhir.Draft) (bool, error) {
 
 // remove stores a deletion. Deleting what is not there succeeds and changes nothing
 // (https://hl7.org/fhir/R4/http.html#delete).
-func (s *Service) remove(ctx context.Context, tx *store.Tx, w *write, id string, at time.Time) (Written, error) {
-	current, err := tx.Get(ctx, w.typ, id)
+func (s *Service) remove(ctx context.Context, tx *store.Tx, by *Principal, w *write, id string, at time.Time) (Written, error) {
+	current, err := s.as(by, &tx.Reader, permission.Delete).Get(ctx, w.typ, id)
 	switch kind := fhir.KindOf(err); {
 	case err != nil && kind != fhir.NotFound:
 		return Written{}, err

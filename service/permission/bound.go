@@ -13,6 +13,11 @@ type Bound struct {
 	Narrow []Pair
 }
 
+// Equal reports whether two bounds are the same.
+func (b Bound) Equal(o Bound) bool {
+	return b.Patient == o.Patient && slices.Equal(b.Narrow, o.Narrow)
+}
+
 func (b Bound) whole() bool { return b.Patient == "" && len(b.Narrow) == 0 }
 
 // Access is which resources of a type a caller may do something with: those that lie in one of

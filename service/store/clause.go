@@ -87,8 +87,12 @@ func (r *Reader) clause(ctx context.Context, c search.Clause, at depth, count *i
 		if err == nil {
 			out.paramType, err = r.symbolOrNone(ctx, c.Has.Param.Type)
 		}
+		inner := c.Has.Clause
 		if err == nil {
-			out.has, err = r.clause(ctx, c.Has.Clause, depth{at.links + 1, at.forms + 1}, count)
+			inner, err = r.within(c.Has.Param.Type, inner)
+		}
+		if err == nil {
+			out.has, err = r.clause(ctx, inner, depth{at.links + 1, at.forms + 1}, count)
 		}
 		return out, err
 	case c.Param == nil:
@@ -110,16 +114,25 @@ func (r *Reader) clause(ctx context.Context, c search.Clause, at depth, count *i
 	if err := r.values(ctx, out); err != nil {
 		return nil, err
 	}
+	var refused error
 	for _, ch := range c.Chain {
+		inner, err := r.within(ch.Type, ch.Clause)
+		if err != nil {
+			refused = err
+			continue // the reference may also lead to what can be seen
+		}
 		typ, err := r.symbolOrNone(ctx, ch.Type)
 		if err != nil {
 			return nil, err
 		}
-		inner, err := r.clause(ctx, ch.Clause, depth{at.links + 1, at.forms + 1}, count)
+		made, err := r.clause(ctx, inner, depth{at.links + 1, at.forms + 1}, count)
 		if err != nil {
 			return nil, err
 		}
-		out.chainTypes, out.chain = append(out.chainTypes, typ), append(out.chain, inner)
+		out.chainTypes, out.chain = append(out.chainTypes, typ), append(out.chain, made)
+	}
+	if len(out.chain) == 0 && refused != nil {
+		return nil, refused
 	}
 	return out, nil
 }

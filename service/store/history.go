@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -60,26 +61,57 @@ func (r *Reader) History(ctx context.Context, h HistoryQuery) (HistoryPage, erro
 		return page, err
 	}
 	if h.Total || h.Count == 0 {
-		if _, err := r.row(ctx, "SELECT count(*) FROM version v WHERE "+where, s.args, &page.Total); err != nil {
+		if page.Total, err = r.historyTotal(ctx, where, s.args); err != nil {
 			return page, err
 		}
 	}
+	before := int64(0)
 	if h.Cursor != "" {
-		before, err := r.store.positions(h.Cursor, question, 1)
+		at, err := r.store.positions(h.Cursor, question, 1)
 		if err != nil {
 			return page, err
 		}
-		where += " AND v.seq < " + s.arg(before[0])
+		before = at[0]
 	}
 	if h.Count == 0 {
 		return page, nil
 	}
-	text := historyText(s, &h, where)
-	last, more := int64(0), false
 	var size pageSize
+	for {
+		full, err := r.historyPart(ctx, &h, statement{args: s.args, names: s.names}, where, &before, &size, &page)
+		switch {
+		case err != nil:
+			return HistoryPage{Total: -1}, err
+		case full:
+			page.Next = r.store.sign(question, before)
+			return page, r.historySeen(ctx)
+		case before == 0:
+			return page, r.historySeen(ctx)
+		}
+	}
+}
+
+// historySeen checks, of a restricted reader, that the index meant what it was read for.
+func (r *Reader) historySeen(ctx context.Context) error {
+	if r.only == nil {
+		return nil
+	}
+	return r.currentIndex(ctx)
+}
+
+// historyPart adds what is to be seen of the next versions to a page. before is the position of the
+// last one that was looked at, 0 at the beginning and when there is no more. full tells that there
+// is more than the page has.
+func (r *Reader) historyPart(ctx context.Context, h *HistoryQuery, s statement, where string, before *int64, size *pageSize, page *HistoryPage) (full bool, err error) {
+	if *before > 0 {
+		where += " AND v.seq < " + s.arg(*before)
+	}
+	text := historyText(&s, h, where)
+	looked, last := 0, int64(0)
+	var failed error
 	err = r.rows(ctx, text, s.args, func(scan func(...any) error) error {
-		if size.full(h.Count) {
-			more = true
+		if looked++; looked > h.Count || size.full(h.Count) {
+			full = true
 			return errEnough
 		}
 		e := HistoryEntry{Resource: &fhir.Resource{}}
@@ -91,17 +123,35 @@ func (r *Reader) History(ctx context.Context, h HistoryQuery) (HistoryPage, erro
 		e.Resource.Type, e.Resource.ID, e.Resource.LastUpdated = string(typ), string(id), fromMicros(updated)
 		e.Resource.Deleted = e.Resource.Body == nil
 		e.Created = e.Created && !e.Resource.Deleted
-		page.Entries = append(page.Entries, e)
-		size.add(e.Resource)
+		var seen bool
+		if seen, failed = r.sees(e.Resource); failed != nil {
+			return errEnough
+		}
+		if seen {
+			page.Entries = append(page.Entries, e)
+			size.add(e.Resource)
+		}
 		return nil
 	})
-	if err != nil {
-		return HistoryPage{Total: -1}, err
+	*before = last
+	switch {
+	case err != nil || failed != nil:
+		return false, cmp.Or(err, failed)
+	case !full:
+		*before = 0
+	case !size.full(h.Count): // there is more, and some of what was looked at is not to be seen
+		full = false
 	}
-	if more {
-		page.Next = r.store.sign(question, last)
+	return full, nil
+}
+
+// historyTotal counts the versions that a history has, -1 where that is not known.
+func (r *Reader) historyTotal(ctx context.Context, where string, args []any) (total int64, err error) {
+	if r.only != nil { // each would have to be read
+		return -1, nil
 	}
-	return page, nil
+	_, err = r.row(ctx, "SELECT count(*) FROM version v WHERE "+where, args, &total)
+	return total, err
 }
 
 // historyText gives seq, version, updated, method, body, id, type and whether it was created,
@@ -141,9 +191,19 @@ func (r *Reader) historyOf(ctx context.Context, s *statement, h *HistoryQuery) (
 			if !found {
 				return "", errNotFound(h.Type)
 			}
+			if seen, err := r.known(ctx, h.Type, rid); err != nil {
+				return "", err
+			} else if !seen {
+				return "", errNotFound(h.Type)
+			}
 			s.args = nil
 			where = "v.rid = " + s.arg(rid)
 		}
+	}
+	if visible, err := r.visibleHistory(ctx, s, h); err != nil {
+		return "", err
+	} else if visible != "" {
+		where += " AND " + visible
 	}
 	if !h.Since.IsZero() {
 		// Where few versions are that new, the first of them in the order of commits bounds what
@@ -167,6 +227,21 @@ func (r *Reader) historyOf(ctx context.Context, s *statement, h *HistoryQuery) (
 			"(SELECT 1 FROM version n WHERE n.rid = v.rid AND n.version = v.version + 1 AND n.updated <= " + s.arg(h.Low.UnixMicro()) + ")))"
 	}
 	return where, nil
+}
+
+// visibleHistory is the condition that the resource of the version v is to be seen, "" for all.
+func (r *Reader) visibleHistory(ctx context.Context, s *statement, h *HistoryQuery) (string, error) {
+	if r.only == nil {
+		return "", nil
+	}
+	if err := r.expectIndex(ctx); err != nil {
+		return "", err
+	}
+	var types []string
+	if h.Type != "" {
+		types = []string{h.Type}
+	}
+	return r.visibleOf(ctx, s, types, "v.type", "v.rid")
 }
 
 // ceilMicros is the first microsecond that is not before t.

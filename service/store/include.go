@@ -118,7 +118,7 @@ func (in *inclusion) references(ctx context.Context, include *search.Include, ty
 	if err != nil || !known {
 		return err
 	}
-	if err := in.find(ctx, func(s *statement) (string, error) {
+	if err := in.find(ctx, include, func(s *statement) (string, error) {
 		if include.Reverse {
 			return "SELECT x.rid AS rid FROM resource f CROSS JOIN index_reference x WHERE f.type = " + s.arg(symbol) + " AND " + inList(s, "f.id", ids) +
 				" AND x.param IN (" + in.list(s, params) + ") AND x.target = f.id AND x.type = f.type AND +x.rid" + beforeHorizon, nil
@@ -148,7 +148,7 @@ func (in *inclusion) references(ctx context.Context, include *search.Include, ty
 		if !known {
 			continue
 		}
-		if err := in.find(ctx, func(s *statement) (string, error) {
+		if err := in.find(ctx, include, func(s *statement) (string, error) {
 			definitions := " AND u.param = " + s.arg(url) + " AND x.param IN (" + in.list(s, params) + ") AND x.type = 0"
 			of := " WHERE f.type = " + s.arg(symbol) + " AND " + inList(s, "f.id", ids)
 			if include.Reverse {
@@ -172,8 +172,27 @@ func (in *inclusion) list(s *statement, numbers []int64) string {
 	return strings.Join(list, ", ")
 }
 
+// reached are the types that an include leads to, none for any.
+func reached(include *search.Include) (types []string) {
+	if include.Target != "" && !include.Reverse {
+		return []string{include.Target}
+	}
+	for _, p := range include.Params {
+		switch {
+		case include.Reverse:
+			types = append(types, p.Type)
+		case len(p.Targets) == 0:
+			return nil
+		default:
+			types = append(types, p.Targets...)
+		}
+	}
+	slices.Sort(types)
+	return slices.Compact(types)
+}
+
 // find reads the resources whose rids a query gives, but for those that were found before.
-func (in *inclusion) find(ctx context.Context, query func(s *statement) (string, error)) error {
+func (in *inclusion) find(ctx context.Context, include *search.Include, query func(s *statement) (string, error)) error {
 	s := &statement{}
 	text, err := query(s)
 	if err != nil {
@@ -182,6 +201,13 @@ func (in *inclusion) find(ctx context.Context, query func(s *statement) (string,
 	// First who they are: many references lead to one resource, or to what is there already.
 	var rids []int64
 	refs := map[int64]string{}
+	visible, err := in.visibleOf(ctx, s, reached(include), "f.type", "f.rid")
+	if err != nil {
+		return err
+	}
+	if visible != "" {
+		text = "SELECT found.rid AS rid FROM (" + text + ") found CROSS JOIN resource f WHERE f.rid = found.rid AND " + visible
+	}
 	err = in.rows(ctx, "SELECT r.rid, t.text, r.id FROM (SELECT DISTINCT rid FROM ("+text+") found ORDER BY rid LIMIT "+s.limit(in.most+1)+") d"+
 		" CROSS JOIN resource r CROSS JOIN symbol t WHERE r.rid = d.rid AND t.id = r.type ORDER BY r.rid", s.args, func(scan func(...any) error) error {
 		var rid int64

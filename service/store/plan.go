@@ -74,6 +74,14 @@ func (r *Reader) plan(ctx context.Context, q *search.Query) (*plan, error) {
 		}
 		p.clauses = append(p.clauses, out)
 	}
+	bounds, none, err := r.bounds(ctx, q.Type)
+	switch {
+	case err != nil:
+		return nil, err
+	case none:
+		p.typ = -1
+	}
+	p.clauses = append(p.clauses, bounds...)
 	if p.keys, err = r.sortKeys(ctx, q); err != nil {
 		return nil, err
 	}

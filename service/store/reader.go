@@ -20,6 +20,7 @@ type Reader struct {
 	generation int64
 	writes     bool        // whether it is that of a Tx
 	used       [][2]string // the parameters that were asked by, by type and code
+	only       *restriction
 }
 
 // View runs fn on one state of the database: what others write meanwhile is not seen. fn's
@@ -141,22 +142,50 @@ func (s *Store) failed(ctx context.Context, err error) error {
 // Get returns the newest version of a resource; Deleted is set where that is a deletion. The
 // error is NotFound if the id was never used.
 func (r *Reader) Get(ctx context.Context, typ, id string) (*fhir.Resource, error) {
+	res, err := r.get(ctx, typ, `SELECT v.version, v.updated, v.body
+		FROM resource r CROSS JOIN version v
+		WHERE r.type = $1 AND r.id = $2 AND v.seq = r.seq`, id)
+	if err == nil && res == nil {
+		err = errNotFound(typ)
+	}
+	return res, err
+}
+
+// get returns a version of a resource, nil if there is none that is to be seen. text reads it
+// from the tables resource r and version v; its arguments are the type's symbol, the id and more.
+func (r *Reader) get(ctx context.Context, typ, text, id string, more ...any) (*fhir.Resource, error) {
 	symbol, found, err := r.symbol(ctx, typ)
-	if err != nil {
+	if err != nil || !found {
 		return nil, err
+	}
+	s := &statement{args: append([]any{symbol, []byte(id)}, more...)}
+	if r.only != nil {
+		if err := r.expectIndex(ctx); err != nil {
+			return nil, err
+		}
+		visible, err := r.visible(ctx, s, typ, "r.rid")
+		if err != nil {
+			return nil, err
+		}
+		if visible != "" {
+			text += " AND r.deleted = 0 AND " + visible
+		}
 	}
 	res := &fhir.Resource{Type: typ, ID: id}
-	if found {
-		found, err = r.version(ctx, res, `SELECT v.version, v.updated, v.body
-			FROM resource r CROSS JOIN version v
-			WHERE r.type = $1 AND r.id = $2 AND v.seq = r.seq`, symbol, []byte(id))
-	}
-	if err != nil {
+	var updated int64
+	if found, err = r.row(ctx, text, s.args, &res.Version, &updated, &res.Body); err != nil {
 		return nil, err
 	}
-	if !found {
-		return nil, errNotFound(typ)
+	if r.only != nil {
+		if err := r.currentIndex(ctx); err != nil {
+			return nil, err
+		}
 	}
+	if !found {
+		return nil, nil
+	}
+	res.LastUpdated = fromMicros(updated)
+	res.Deleted = res.Body == nil
 	return res, nil
 }
 
@@ -199,31 +228,22 @@ func (r *Reader) Named(ctx context.Context, params []*search.Parameter, typ, id 
 // Version returns one version of a resource (https://hl7.org/fhir/R4/http.html#vread); Deleted
 // is set where that is a deletion. The error is NotFound if there is no such version.
 func (r *Reader) Version(ctx context.Context, typ, id string, version int64) (*fhir.Resource, error) {
-	symbol, found, err := r.symbol(ctx, typ)
+	res, err := r.get(ctx, typ, `SELECT v.version, v.updated, v.body
+		FROM resource r CROSS JOIN version v
+		WHERE r.type = $1 AND r.id = $2 AND v.rid = r.rid AND v.version = $3`, id, version)
 	if err != nil {
 		return nil, err
 	}
-	res := &fhir.Resource{Type: typ, ID: id}
-	if found {
-		found, err = r.version(ctx, res, `SELECT v.version, v.updated, v.body
-			FROM resource r CROSS JOIN version v
-			WHERE r.type = $1 AND r.id = $2 AND v.rid = r.rid AND v.version = $3`, symbol, []byte(id), version)
+	if res != nil {
+		seen, err := r.sees(res)
+		switch {
+		case err != nil:
+			return nil, err
+		case seen:
+			return res, nil
+		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	if !found {
-		return nil, fhir.Errorf(fhir.NotFound, "not-found", "", "There is no such version of this %s.", typ)
-	}
-	return res, nil
-}
-
-func (r *Reader) version(ctx context.Context, res *fhir.Resource, text string, args ...any) (bool, error) {
-	var updated int64
-	found, err := r.row(ctx, text, args, &res.Version, &updated, &res.Body)
-	res.LastUpdated = fromMicros(updated)
-	res.Deleted = res.Body == nil
-	return found, err
+	return nil, fhir.Errorf(fhir.NotFound, "not-found", "", "There is no such version of this %s.", typ)
 }
 
 func fromMicros(t int64) time.Time { return time.UnixMicro(t).UTC() }
