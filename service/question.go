@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"aftercare/fhir"
 	"aftercare/fhir/search"
@@ -30,6 +31,9 @@ type question struct {
 // question reads the parameters of a search. The error is one of Search or SearchCompartment.
 func (s *Service) question(by Principal, in scope, pairs []search.Pair, lenient bool) (*question, error) {
 	q := &question{s: s, by: by, in: in, lenient: lenient}
+	if err := q.refuseUnreadable(pairs); err != nil {
+		return nil, err
+	}
 	types, err := q.types()
 	if err != nil {
 		return nil, err
@@ -56,6 +60,25 @@ func (s *Service) question(by Principal, in scope, pairs []search.Pair, lenient 
 	}
 	q.query.Applied = asGiven(append(q.query.Applied, q.part.Applied...), pairs)
 	return q, nil
+}
+
+// refuseUnreadable refuses a compartment of a Patient, and a choice of types, that the caller may not
+// read.
+func (q *question) refuseUnreadable(pairs []search.Pair) error {
+	if q.in.patient != "" && !q.s.mayRead(q.by, "Patient") {
+		return forbidden("read", "Patient")
+	}
+	for _, p := range pairs {
+		if p.Name != "_type" {
+			continue
+		}
+		for typ := range strings.SplitSeq(p.Value, ",") {
+			if _, served := fhir.Served(typ); served && !q.s.mayRead(q.by, typ) {
+				return at(forbidden("search-type", typ), "http._type")
+			}
+		}
+	}
+	return nil
 }
 
 // types are those that are searched.
