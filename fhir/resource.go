@@ -3,7 +3,7 @@ package fhir
 import (
 	"bytes"
 	"encoding/json"
-	"regexp"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -26,10 +26,15 @@ type Resource struct {
 // Ref is the relative reference "Type/id".
 func (r *Resource) Ref() string { return r.Type + "/" + r.ID }
 
-var idPattern = regexp.MustCompile(`^[A-Za-z0-9\-.]{1,64}$`)
-
 // ValidID reports whether s is an R4 id (https://hl7.org/fhir/R4/datatypes.html#id).
-func ValidID(s string) bool { return idPattern.MatchString(s) }
+func ValidID(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '.' {
+			return false
+		}
+	}
+	return len(s) >= 1 && len(s) <= 64
+}
 
 // InstantLayout is how the service writes meta.lastUpdated.
 const InstantLayout = "2006-01-02T15:04:05.000000Z07:00"
@@ -66,16 +71,37 @@ func NewDraft(n *Node) *Draft {
 }
 
 func appendMember(b []byte, m Member) []byte {
-	name, err := json.Marshal(m.Name)
-	if err != nil { // a decoded JSON string: cannot happen
-		panic(err)
+	b = append(b, ',')
+	if plainWord(m.Name) {
+		b = append(append(append(b, '"'), m.Name...), '"')
+	} else {
+		name, err := json.Marshal(m.Name)
+		if err != nil { // a decoded JSON string: cannot happen
+			panic(err)
+		}
+		b = append(b, name...)
 	}
-	b = append(append(append(b, ','), name...), ':')
-	var buf bytes.Buffer
-	if err := json.Compact(&buf, m.Value.Raw); err != nil { // parsed before: cannot happen
-		panic(err)
+	return appendCompact(append(b, ':'), m.Value.Raw)
+}
+
+// appendCompact appends JSON that was parsed, without the white space between its tokens.
+func appendCompact(b, raw []byte) []byte {
+	b = slices.Grow(b, len(raw))
+	from, quoted := 0, false
+	for i := 0; i < len(raw); i++ {
+		switch raw[i] {
+		case '"':
+			quoted = !quoted
+		case '\\': // only in a string; what follows ends nothing
+			i++
+		case ' ', '\t', '\n', '\r':
+			if !quoted {
+				b = append(b, raw[from:i]...)
+				from = i + 1
+			}
+		}
 	}
-	return append(b, buf.Bytes()...)
+	return append(b, raw[from:]...)
 }
 
 // Stamp makes the stored resource.

@@ -1,8 +1,13 @@
 package fhir
 
 import (
+	"bytes"
+	"encoding/json"
+	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 var epoch = time.Date(2026, 3, 2, 11, 45, 0, 123456789, time.UTC)
@@ -65,6 +70,52 @@ func TestParseReference(t *testing.T) {
 	} {
 		if got := ParseReference(in, base); got != want {
 			t.Errorf("%s is %+v, want %+v", in, got, want)
+		}
+	}
+}
+
+// A draft has the bytes of json.Compact, whatever stands in strings and between tokens.
+func TestDraftsAreCompact(t *testing.T) {
+	space := rapid.SampledFrom([]string{"", " ", "\n", "\t \r\n"})
+	text := rapid.SampledFrom([]string{`""`, `"a b"`, `"\""`, `"\\"`, `"\\\" \u0020 \n"`, `"é\t{ [ : ,"`, `" "`, "1.50", "-2e3", "true", "null"})
+	rapid.Check(t, func(t *rapid.T) {
+		var value func(depth int) string
+		value = func(depth int) string {
+			kind := 0
+			if depth < 3 {
+				kind = rapid.IntRange(0, 2).Draw(t, "kind")
+			}
+			gap := func() string { return space.Draw(t, "space") }
+			switch kind {
+			case 1:
+				return "[" + gap() + value(depth+1) + gap() + "," + gap() + value(depth+1) + gap() + "]"
+			case 2:
+				return "{" + gap() + `"a \"b"` + gap() + ":" + gap() + value(depth+1) + gap() + "}"
+			}
+			return text.Draw(t, "text")
+		}
+		written := value(0)
+		n, err := Parse([]byte(`{"resourceType":"Basic","a b":` + written + `}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want bytes.Buffer
+		if err := json.Compact(&want, []byte(written)); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := string(NewDraft(n).tail), `,"a b":`+want.String(); got != want {
+			t.Fatalf("got %s, want %s", got, want)
+		}
+	})
+}
+
+func TestValidID(t *testing.T) {
+	for id, want := range map[string]bool{
+		"a": true, "A-z.09": true, strings.Repeat("x", 64): true,
+		"": false, strings.Repeat("x", 65): false, "a b": false, "a_b": false, "é": false, "a\n": false, "a/b": false,
+	} {
+		if got := ValidID(id); got != want {
+			t.Errorf("%q: %t", id, got)
 		}
 	}
 }

@@ -267,41 +267,40 @@ func (k *knowledge) caseParameters() []*search.Parameter {
 // outcome is a prescribed resource that differs from what is there.
 type outcome struct {
 	careplan.Prescribed
-	node  *fhir.Node
 	draft *fhir.Draft
 	was   *careplan.Source // what exists with its id, nil for nothing
 }
 
-func outcomes(c careplan.Case, prescribed []careplan.Prescribed) ([]outcome, error) {
+func outcomes(c careplan.Case, prescribed []careplan.Prescribed) []outcome {
 	existing := make(map[string]*careplan.Source, len(c.Existing))
 	for i, e := range c.Existing {
 		existing[e.Type+"/"+e.ID] = &c.Existing[i]
 	}
 	var out []outcome
 	for _, p := range prescribed {
-		n, err := fhir.Parse(p.Body)
-		if err != nil {
-			return nil, err
-		}
-		draft, was := fhir.NewDraft(n), existing[p.Type+"/"+p.ID]
+		draft, was := fhir.NewDraft(p.Node), existing[p.Type+"/"+p.ID]
 		if was == nil || !fhir.NewDraft(was.Node).Same(draft) {
-			out = append(out, outcome{p, n, draft, was})
+			out = append(out, outcome{p, draft, was})
 		}
 	}
-	return out, nil
+	return out
 }
 
 // storePrescribed stores what differs from what is there, and one Provenance for it. It returns
 // what differs.
 func (s *Service) storePrescribed(ctx context.Context, tx *store.Tx, c careplan.Case, prescribed []careplan.Prescribed) ([]*fhir.Resource, error) {
-	differ, err := outcomes(c, prescribed)
-	if err != nil || len(differ) == 0 {
-		return nil, err
+	differ := outcomes(c, prescribed)
+	if len(differ) == 0 {
+		return nil, nil
 	}
 	var record provenance
 	var all []*fhir.Resource
 	for _, o := range differ {
-		stored, err := s.putDerived(ctx, tx, o.node, o.draft, o.ID, c.At)
+		put := tx.Put
+		if o.was == nil && !slices.ContainsFunc(c.Deleted, func(d careplan.Source) bool { return d.Type == o.Type && d.ID == o.ID }) {
+			put = tx.Create // settled has looked for it
+		}
+		stored, err := s.putDerived(ctx, put, o.Node, o.draft, o.ID, c.At)
 		if err != nil {
 			return nil, err
 		}
@@ -312,14 +311,17 @@ func (s *Service) storePrescribed(ctx context.Context, tx *store.Tx, c careplan.
 	if err != nil {
 		return nil, err
 	}
-	_, err = s.putDerived(ctx, tx, n, fhir.NewDraft(n), s.newID(), c.At)
+	_, err = s.putDerived(ctx, tx.Create, n, fhir.NewDraft(n), s.newID(), c.At)
 	return all, err
 }
 
-func (s *Service) putDerived(ctx context.Context, tx *store.Tx, n *fhir.Node, d *fhir.Draft, id string, at time.Time) (*fhir.Resource, error) {
+// putDerived stores a resource by Tx.Put, or by Tx.Create where there is none with that id.
+func (s *Service) putDerived(ctx context.Context, put putting, n *fhir.Node, d *fhir.Draft, id string, at time.Time) (*fhir.Resource, error) {
 	rows, err := s.registry.Extract(n, s.zone, s.baseURL)
 	if err != nil {
 		return nil, err
 	}
-	return tx.Put(ctx, d, id, at, http.MethodPut, rows)
+	return put(ctx, d, id, at, http.MethodPut, rows)
 }
+
+type putting func(ctx context.Context, d *fhir.Draft, id string, at time.Time, method string, rows []search.Row) (*fhir.Resource, error)

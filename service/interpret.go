@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"aftercare/fhir"
 	"aftercare/service/careplan"
@@ -92,6 +93,7 @@ func (s *Service) interpretSent(in *invocation) (answering, error) {
 	}
 	c := careplan.Case{Base: s.baseURL, At: s.now()}
 	var report careplan.Source
+	var places []string // of the inputs
 	for _, p := range interpretParameters {
 		all := in.all(p.name)
 		if p.needed && len(all) == 0 {
@@ -114,7 +116,7 @@ func (s *Service) interpretSent(in *invocation) (answering, error) {
 			if p.typ == "Observation" {
 				report = source
 			} else {
-				c.Inputs = append(c.Inputs, source)
+				c.Inputs, places = append(c.Inputs, source), append(places, a.place)
 			}
 		}
 	}
@@ -126,21 +128,35 @@ func (s *Service) interpretSent(in *invocation) (answering, error) {
 		}
 	}
 	c.Subject = s.subjectOf(report.Node)
-	for _, source := range c.Inputs {
+	for i, source := range c.Inputs {
 		of := s.subjectOf(source.Node)
 		if c.Subject == "" {
 			c.Subject = of
 		}
 		if of != "" && of != c.Subject {
-			return func(context.Context, *store.Reader) (Answer, error) {
-				return Answer{Body: fhir.Outcome(s.protocols.Issue("pain-same-subject"))}, nil
-			}, nil
+			issue := s.protocols.Issue("pain-same-subject")
+			issue.Expression = []string{places[i]}
+			return nil, &fhir.Error{Kind: fhir.Unprocessable, Issues: []fhir.Issue{issue}}
 		}
 	}
-	if fhir.ParseReference(c.Subject, "").Type != careplan.SubjectType {
+	if !mayBePatient(c.Subject) {
 		return nil, fhir.Errorf(fhir.BadRequest, "required", "Parameters", "The subject of the report and of the operations is a reference to a Patient, such as Patient/1.")
 	}
 	return func(context.Context, *store.Reader) (Answer, error) { return s.interpreted(c, report) }, nil
+}
+
+// mayBePatient reports that a reference is to a Patient, here or elsewhere, or that what is sent has
+// a name of its own for it, as in a Bundle
+// (https://hl7.org/fhir/R4/bundle.html#references, urn:uuid and urn:oid).
+func mayBePatient(ref string) bool {
+	if strings.HasPrefix(ref, "urn:uuid:") || strings.HasPrefix(ref, "urn:oid:") {
+		return true
+	}
+	elsewhere, there, _ := strings.Cut(ref, "://")
+	if i := strings.LastIndex(there, "/"+careplan.SubjectType+"/"); (elsewhere == "https" || elsewhere == "http") && i > 0 {
+		ref = there[i+1:]
+	}
+	return fhir.ParseReference(ref, "").Type == careplan.SubjectType
 }
 
 // interpreted is a Bundle with what there is to say, or an OperationOutcome where nothing is

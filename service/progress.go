@@ -174,9 +174,8 @@ func (m *marker) markPatient(ctx context.Context, id string, today time.Time) (d
 		if err != nil {
 			return err
 		}
-		found, err := outcomes(c, result.Resources)
-		differs = len(found) > 0
-		return err
+		differs = len(outcomes(c, result.Resources)) > 0
+		return nil
 	}); err != nil || !differs {
 		return false, err
 	}

@@ -29,7 +29,7 @@ type changedTarget struct {
 func (p *provenance) add(stored *fhir.Resource, o outcome, e *careplan.Engine) {
 	t := changedTarget{reference: versioned(stored.Type, stored.ID, stored.Version)}
 	if o.was != nil {
-		t.changes = append(careplan.Changes(o.was.Node, o.node), o.Kept...)
+		t.changes = append(careplan.Changes(o.was.Node, o.Node), o.Kept...)
 		p.earlier = append(p.earlier, versioned(o.was.Type, o.was.ID, o.was.Version))
 	}
 	p.targets = append(p.targets, t)
@@ -43,7 +43,7 @@ func (p *provenance) add(stored *fhir.Resource, o outcome, e *careplan.Engine) {
 			p.policies = append(p.policies, d)
 		}
 	}
-	if r := e.Reason(o.node); !slices.Contains(p.reasons, r) {
+	if r := e.Reason(o.Node); !slices.Contains(p.reasons, r) {
 		p.reasons = append(p.reasons, r)
 	}
 }

@@ -188,18 +188,18 @@ func olderPlan(t *testing.T, s *Service) {
 				if err != nil {
 					return err
 				}
-				stored, err := s.putDerived(ctx, tx, n, fhir.NewDraft(n), n.Str("id"), s.now())
+				stored, err := s.putDerived(ctx, tx.Put, n, fhir.NewDraft(n), n.Str("id"), s.now())
 				if err != nil {
 					return err
 				}
-				record.add(stored, outcome{Prescribed: careplan.Prescribed{Type: typ, ID: n.Str("id")}, node: n}, s.protocols)
+				record.add(stored, outcome{Prescribed: careplan.Prescribed{Type: typ, ID: n.Str("id"), Node: n}}, s.protocols)
 			}
 		}
 		n, err := fhir.Parse(record.body(s.now()))
 		if err != nil {
 			return err
 		}
-		_, err = s.putDerived(ctx, tx, n, fhir.NewDraft(n), s.newID(), s.now())
+		_, err = s.putDerived(ctx, tx.Put, n, fhir.NewDraft(n), s.newID(), s.now())
 		return err
 	}); err != nil {
 		t.Fatal(err)

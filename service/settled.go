@@ -48,7 +48,7 @@ func (l *lookup) all(ctx context.Context, prescribed []careplan.Prescribed) erro
 		l.known[s.Type+"/"+s.ID] = true
 	}
 	for _, p := range prescribed {
-		if err := l.one(ctx, p.Type, p.ID, p.Body); err != nil {
+		if err := l.one(ctx, p.Type, p.ID, p.Node); err != nil {
 			return err
 		}
 	}
@@ -64,8 +64,8 @@ func (l *lookup) all(ctx context.Context, prescribed []careplan.Prescribed) erro
 	return nil
 }
 
-// one looks up one id. body is what a derivation would store under it, nil for nothing.
-func (l *lookup) one(ctx context.Context, typ, id string, body []byte) error {
+// one looks up one id. node is what a derivation would store under it, nil for nothing.
+func (l *lookup) one(ctx context.Context, typ, id string, node *fhir.Node) error {
 	ref := typ + "/" + id
 	if l.known[ref] || l.c.Taken[ref] {
 		return nil
@@ -73,7 +73,7 @@ func (l *lookup) one(ctx context.Context, typ, id string, body []byte) error {
 	l.known[ref] = true
 	stored, err := l.r.Get(ctx, typ, id)
 	switch {
-	case fhir.KindOf(err) == fhir.NotFound && err != nil, err == nil && body == nil && !stored.Deleted:
+	case fhir.KindOf(err) == fhir.NotFound && err != nil, err == nil && node == nil && !stored.Deleted:
 		return nil
 	case err != nil:
 		return err
@@ -102,14 +102,10 @@ func (l *lookup) one(ctx context.Context, typ, id string, body []byte) error {
 		if l.protocols.IdentifierOf(typ, source.Node) != "" {
 			return nil
 		}
-		n, err := fhir.Parse(body)
-		if err != nil {
-			return err
-		}
 		if l.c.Unnamed == nil {
 			l.c.Unnamed = map[string]string{}
 		}
-		l.c.Unnamed[ref] = l.protocols.IdentifierOf(typ, n)
+		l.c.Unnamed[ref] = l.protocols.IdentifierOf(typ, node)
 	}
 	return nil
 }

@@ -159,10 +159,7 @@ func (s *Service) deriveOne(ctx context.Context, r *store.Reader, a *ahead, who 
 	if err != nil {
 		return nil, err
 	}
-	differ, err := outcomes(c, result.Resources)
-	if err != nil {
-		return nil, err
-	}
+	differ := outcomes(c, result.Resources)
 	var news []store.New
 	add := func(n *fhir.Node, id string) error {
 		rows, err := s.registry.Extract(n, s.zone, s.baseURL)
@@ -175,7 +172,7 @@ func (s *Service) deriveOne(ctx context.Context, r *store.Reader, a *ahead, who 
 		if err != nil || known || o.was != nil {
 			return nil, err // an update, which is for the transaction
 		}
-		if err := add(o.node, o.ID); err != nil {
+		if err := add(o.Node, o.ID); err != nil {
 			return nil, err
 		}
 		record.add(&fhir.Resource{Type: o.Type, ID: o.ID, Version: 1}, o, s.protocols)

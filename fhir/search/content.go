@@ -10,7 +10,9 @@ import (
 // texts adds the rows that _text and _content look in
 // (https://hl7.org/fhir/R4/search.html#content): the words of the narrative, and all texts that
 // the resource has, contained ones included. Left out of those are what the server sets (id,
-// version, time) and data in base64, in which there are no words.
+// version, time), data in base64, in which there are no words, and the URIs that say what an
+// extension or a code is, which are up to half of the words: they are the same in most resources, so
+// they tell none apart.
 func (x *extraction) texts(t *typeEntries) error {
 	var all []string
 	contentOf(x.root, "", 0, &all)
@@ -46,6 +48,7 @@ func contentOf(n *fhir.Node, name string, depth int, to *[]string) {
 	case fhir.Object:
 		for _, m := range n.Members {
 			switch {
+			case m.Name == "url" && (name == "extension" || name == "modifierExtension"), m.Name == "system" && strings.Contains(m.Value.Text, ":"):
 			case m.Name == "resourceType", m.Name == "data", m.Name == "valueBase64Binary",
 				depth == 0 && m.Name == "id", depth == 1 && name == "meta" && (m.Name == "versionId" || m.Name == "lastUpdated"):
 			default:

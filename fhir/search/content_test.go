@@ -15,6 +15,9 @@ func TestTextsOfAResource(t *testing.T) {
 			"pain in <7> days rest", "generated pain in <7> days rest"},
 		"a tag that does not end": {`{"resourceType":"Basic","text":{"div":"<div>a <b"}}`, "a", "a"},
 		"contained resources":     {`{"resourceType":"Basic","contained":[{"resourceType":"Patient","id":"c","gender":"other"}]}`, "", "c other"},
+		"no URIs of extensions and codes": {`{"resourceType":"Patient","extension":[{"url":"http://e","valueUri":"http://v"}],"identifier":[{"system":"urn:oid:1","value":"urn:x"}],"telecom":[{"system":"phone","value":"1"}],` +
+			`"contact":[{"modifierExtension":[{"url":"http://m","extension":[{"url":"part","valueCode":"c"}]}]}]}`, "", "http://v urn:x phone 1 c"},
+		"the URL of a definition": {`{"resourceType":"ValueSet","url":"http://u"}`, "", "http://u"},
 		"no base64":               {`{"resourceType":"Binary","contentType":"text/plain","data":"aGVsbG8="}`, "", "text/plain"},
 	} {
 		t.Run(name, func(t *testing.T) {

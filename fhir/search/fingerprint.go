@@ -25,6 +25,8 @@ func (r *Registry) Fingerprints(zone *time.Location, base string) map[string]map
 			switch {
 			case e.composite != nil:
 				site.composite(codes, e)
+			case code == contentCode:
+				codes[code] = hash(code, fmt.Sprint(versions[Text]), "without the URIs of extensions and codes")
 			case e.param.Kind == Text:
 				codes[code] = hash(code, fmt.Sprint(versions[Text]))
 			case e.paths != nil:

@@ -111,7 +111,7 @@ func parseString(a *asked, raw string) (Value, error) {
 // Fold(s).
 func Fold(s string) string {
 	if ascii(s) {
-		return strings.Join(strings.Fields(strings.ToLower(s)), " ")
+		return foldASCII(s)
 	}
 	s = cases.Fold().String(norm.NFKD.String(s))
 	var b strings.Builder
@@ -138,6 +138,23 @@ func Fold(s string) string {
 		}
 	}
 	return b.String()
+}
+
+func foldASCII(s string) string {
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == ' ', '\t' <= c && c <= '\r':
+			if n := len(b); n > 0 && b[n-1] != ' ' {
+				b = append(b, ' ')
+			}
+		case 'A' <= c && c <= 'Z':
+			b = append(b, c+'a'-'A')
+		default:
+			b = append(b, c)
+		}
+	}
+	return strings.TrimSuffix(string(b), " ")
 }
 
 func ascii(s string) bool {

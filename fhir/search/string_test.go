@@ -55,3 +55,13 @@ func TestPiecesOfLongTexts(t *testing.T) {
 		}
 	})
 }
+
+// Texts of ASCII have a way of their own.
+func TestFoldASCII(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := rapid.StringMatching(`[ -~\t\n\v\f\r\x00]*`).Draw(t, "text")
+		if got, want := Fold(s), strings.Join(strings.Fields(strings.ToLower(s)), " "); got != want {
+			t.Errorf("%q gives %q, want %q", s, got, want)
+		}
+	})
+}

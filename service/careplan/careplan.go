@@ -102,14 +102,21 @@ type Case struct {
 // exists already: fhir.Draft.Same tells.
 type Prescribed struct {
 	Type, ID string
-	// Body is JSON without meta.versionId and meta.lastUpdated.
+	// Body is JSON without meta.versionId and meta.lastUpdated, and Node the same as a tree.
 	Body []byte
+	Node *fhir.Node
 	// Basis are the records that it rests on, for Provenance.
 	Basis []Source
 	// Definitions are the PlanDefinitions that it follows, as url|version.
 	Definitions []string
 	// Kept are the activities of a plan that new facts would move, were they not begun.
 	Kept []Change
+}
+
+// set puts in what is to be stored.
+func (p *Prescribed) set(o object) {
+	p.Node = o.node()
+	p.Body = p.Node.Raw
 }
 
 // Notice is what there is to tell about one Procedure or report of pain.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -95,6 +96,11 @@ func readBundle(t testing.TB, file string) Case {
 func derive(t testing.TB, e *Engine, c Case) Result {
 	t.Helper()
 	r, err := e.Derive(c)
+	for _, p := range r.Resources {
+		if whole := parse(t, string(p.Body)); !alike(p.Node, whole) {
+			t.Fatalf("the tree of %s/%s is another than its text", p.Type, p.ID)
+		}
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,4 +223,10 @@ func caseOf(t testing.TB, texts ...string) Case {
 		c.Inputs = append(c.Inputs, source(t, text))
 	}
 	return c
+}
+
+// alike reports that two trees say the same.
+func alike(a, b *fhir.Node) bool {
+	return a.Kind == b.Kind && a.Text == b.Text && string(a.Raw) == string(b.Raw) && slices.EqualFunc(a.Items, b.Items, alike) &&
+		slices.EqualFunc(a.Members, b.Members, func(a, b fhir.Member) bool { return a.Name == b.Name && alike(a.Value, b.Value) })
 }

@@ -68,10 +68,7 @@ func (d *derivation) closedPlan(plan *fhir.Node, c closure) object {
 // result from a place on. A plan in which all work is done is completed.
 func (p *plan) close(c closure, from int) {
 	for i, r := range p.d.result.Resources[from:] {
-		n, err := fhir.Parse(r.Body)
-		if err != nil { // written here: cannot happen
-			panic(err)
-		}
+		n := r.Node
 		o := members(n)
 		switch r.Type {
 		case "CarePlan":
@@ -90,7 +87,7 @@ func (p *plan) close(c closure, from int) {
 				o, _ = withStatus(n, "status", c.statement, true)
 			}
 		}
-		p.d.result.Resources[from+i].Body = encode(o)
+		p.d.result.Resources[from+i].set(o)
 	}
 	p.d.tellClosed(p.ref(), p.key, p.title(), c.reason)
 }

@@ -12,6 +12,9 @@ import (
 // function of the case: the order of Inputs and Existing does not matter. An error means
 // that the case itself is malformed, not that a protocol could not be applied.
 func (e *Engine) Derive(c Case) (Result, error) {
+	if ref := fhir.ParseReference(c.Subject, ""); ref.Type != SubjectType {
+		return Result{}, fmt.Errorf("careplan: the subject must be a reference Patient/id")
+	}
 	d, err := e.run(c)
 	if err != nil {
 		return Result{}, err
@@ -23,9 +26,6 @@ func (e *Engine) Derive(c Case) (Result, error) {
 }
 
 func (e *Engine) run(c Case) (*derivation, error) {
-	if ref := fhir.ParseReference(c.Subject, ""); ref.Type != SubjectType {
-		return nil, fmt.Errorf("careplan: the subject must be a reference Patient/id")
-	}
 	for _, s := range append(append([]Source{}, c.Inputs...), c.Existing...) {
 		if s.Node == nil || s.Type == "" || s.ID == "" {
 			return nil, fmt.Errorf("careplan: a record without type, id or content")

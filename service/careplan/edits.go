@@ -80,7 +80,9 @@ func appendMeaning(b []byte, n *fhir.Node) []byte {
 // would write. before are the digests of what it wrote last.
 func keepEdits(o *object, existing *fhir.Node, before string, parts []string) (now string, kept []string) {
 	for _, m := range *o {
-		parsed(m.Value)
+		if slices.ContainsFunc(parts, func(part string) bool { return inPart(m.Name, part) }) {
+			parsed(m.Value)
+		}
 	}
 	now = digests(&fhir.Node{Kind: fhir.Object, Members: *o}, parts)
 	for _, part := range editedParts(existing, before, parts) {

@@ -156,8 +156,7 @@ func (x *explanation) state(p *plan, stored Source) (code, text string) {
 	}
 	for _, r := range p.d.result.Resources {
 		if r.Type == "CarePlan" && r.ID == p.id {
-			n, err := fhir.Parse(r.Body)
-			if err == nil && !fhir.NewDraft(n).Same(fhir.NewDraft(stored.Node)) {
+			if !fhir.NewDraft(r.Node).Same(fhir.NewDraft(stored.Node)) {
 				return "differs", title + ". The records and definitions of now give a plan that differs from this version; what follows explains the plan of now."
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"strconv"
 
 	"aftercare/fhir"
 )
@@ -46,6 +47,19 @@ func asNode(v any) *fhir.Node {
 		return arrayOf(v)
 	case []any:
 		return arrayOf(v)
+	case []object:
+		return arrayOf(v)
+	case concept:
+		return v.node()
+	case []concept:
+		return arrayOf(v)
+	case outcomeMark:
+		return texts("url", v.URL, "valueCode", v.Code)
+	case []outcomeMark:
+		return arrayOf(v)
+	case int:
+		text := strconv.Itoa(v)
+		return &fhir.Node{Kind: fhir.Number, Raw: []byte(text), Text: text}
 	}
 	n := &fhir.Node{Raw: encode(v)}
 	switch v := v.(type) {
@@ -310,6 +324,21 @@ func compacted(n *fhir.Node) *fhir.Node {
 type concept struct {
 	Coding []coding `json:"coding,omitempty"`
 	Text   string   `json:"text,omitempty"`
+}
+
+func (c concept) node() *fhir.Node {
+	o := object{}
+	o.set("coding", c.Coding)
+	o.set("text", c.Text)
+	return asNode(o)
+}
+
+// extended is an extension with a value, which stands at a name such as valueString.
+func extended(url, name string, value any) object {
+	o := object{}
+	o.set("url", url)
+	o.set(name, value)
+	return o
 }
 
 type reference struct {

@@ -131,10 +131,7 @@ func (k *keeper) flag(i Interpretation, report Source, impression, value string,
 	o.set("resourceType", "Flag")
 	o.set("id", id)
 	o.set("language", "en-GB")
-	o.set("extension", []any{derivedStatus(opened["Flag"]), struct {
-		URL string    `json:"url"`
-		Ref reference `json:"valueReference"`
-	}{flagDetailExtension, reference{Reference: impressionType + "/" + impression}}})
+	o.set("extension", []any{derivedStatus(opened["Flag"]), extended(flagDetailExtension, "valueReference", reference{Reference: impressionType + "/" + impression})})
 	o.set("identifier", []identifier{{interpretationSystem, value}})
 	o.set("status", opened["Flag"])
 	o.set("category", []concept{{Coding: []coding{{System: flagCategorySystem, Code: category}}}})

@@ -24,10 +24,7 @@ func (d *derivation) holdActivities(k *keeper) {
 		if len(holds) == 0 {
 			continue
 		}
-		n, err := fhir.Parse(r.Body)
-		if err != nil { // written here: cannot happen
-			panic(err)
-		}
+		n := r.Node
 		if status := n.Str("status"); status != "active" && status != "draft" && status != "on-hold" {
 			continue
 		}
@@ -37,7 +34,7 @@ func (d *derivation) holdActivities(k *keeper) {
 		}
 		o := members(n)
 		d.setActivities(&o, n, n.Str("status"), list)
-		d.result.Resources[i].Body = encode(o)
+		d.result.Resources[i].set(o)
 	}
 }
 

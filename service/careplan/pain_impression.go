@@ -84,10 +84,7 @@ func (e *Engine) impression(i Interpretation, report Source, anchors *Anchors) o
 	o.set("summary", e.summary(i))
 	var words []any
 	for _, text := range i.forPatient() {
-		words = append(words, struct {
-			URL   string `json:"url"`
-			Value string `json:"valueString"`
-		}{patientExtension, text})
+		words = append(words, extended(patientExtension, "valueString", text))
 	}
 	o.set("extension", words)
 	var findings []object
@@ -108,14 +105,7 @@ func (e *Engine) impression(i Interpretation, report Source, anchors *Anchors) o
 
 func (e *Engine) finding(rank int, f Finding) object {
 	all := []any{
-		struct {
-			URL   string `json:"url"`
-			Value int    `json:"valuePositiveInt"`
-		}{rankExtension, rank},
-		struct {
-			URL   string `json:"url"`
-			Value int    `json:"valueInteger"`
-		}{scoreExtension, f.Score},
+		extended(rankExtension, "valuePositiveInt", rank), extended(scoreExtension, "valueInteger", f.Score),
 	}
 	var basis, facts []string
 	seen := map[string]bool{}

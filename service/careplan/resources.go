@@ -187,7 +187,9 @@ func (d *derivation) emit(kind, id string, o object, basis []Source, definitions
 		break
 	}
 	d.kept[kind+" "+id] = true
-	d.result.Resources = append(d.result.Resources, Prescribed{Type: kind, ID: id, Body: encode(o), Basis: basis, Definitions: definitions})
+	r := Prescribed{Type: kind, ID: id, Basis: basis, Definitions: definitions}
+	r.set(o)
+	d.result.Resources = append(d.result.Resources, r)
 }
 
 // The order of members in the specification.

@@ -73,7 +73,7 @@ func withWindow(n *fhir.Node, w window) *fhir.Node {
 	switch n.Kind {
 	case fhir.Object:
 		if extensionOf(n, windowExtension) != nil {
-			return &fhir.Node{Kind: fhir.Object, Raw: encode(periodOf(w))}
+			return asNode(periodOf(w))
 		}
 		o := members(n)
 		for i := range o {
@@ -85,7 +85,7 @@ func withWindow(n *fhir.Node, w window) *fhir.Node {
 		for _, item := range n.Items {
 			list = append(list, raw{withWindow(item, w)})
 		}
-		return &fhir.Node{Kind: fhir.Array, Raw: encode(list), Items: n.Items}
+		return asNode(list)
 	}
 	return n
 }

@@ -36,7 +36,7 @@ const (
 // words cuts a folded text as search.Words does, and further: each character of a script that is
 // written without spaces is a word.
 func words(text string) []string {
-	var out []string
+	out := make([]string, 0, len(text)/6)
 	start := -1
 	end := func(at int) {
 		if start >= 0 {
