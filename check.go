@@ -20,12 +20,15 @@ func (p *program) check(ctx context.Context, cfg config.Config, live bool) error
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	address := url.URL{Scheme: "http", Host: cfg.Listen, Path: path}
+	address, client := url.URL{Scheme: "http", Host: cfg.Listen, Path: path}, http.DefaultClient
+	if cfg.TLSCert != "" {
+		address.Scheme, client = "https", ownClient(cfg)
+	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
 	if err != nil {
 		return err
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return err
 	}

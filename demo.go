@@ -34,6 +34,10 @@ const (
 // demo serves a database that lasts as long as the process does, loaded with the
 // samples. With exit it stops once it has printed.
 func (p *program) demo(ctx context.Context, cfg config.Config, exit bool) (err error) {
+	cfg.Auth = "none" // of data that nobody has to protect, on an address that nobody else reaches
+	if host, _, _ := net.SplitHostPort(cfg.Listen); host != "localhost" && !net.ParseIP(host).IsLoopback() {
+		return errors.New("AFTERCARE_LISTEN: the demonstration runs without authentication, on a loopback address alone, such as 127.0.0.1:8080")
+	}
 	folder, err := os.MkdirTemp("", "aftercare-demo-")
 	if err != nil {
 		return err

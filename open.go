@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 
+	"aftercare/api/auth"
 	"aftercare/config"
 	"aftercare/definitions"
 	"aftercare/fhir"
@@ -28,9 +29,14 @@ func open(ctx context.Context, cfg config.Config, base string, sameIndex bool, o
 	if err != nil {
 		return nil, nil, err
 	}
+	tokenURL, introspectURL := "", ""
+	if cfg.Auth == "jwt" {
+		tokenURL, introspectURL = auth.Endpoints(base)
+	}
 	s, err := service.New(ctx, service.Options{
 		Store: db, Definitions: known, BaseURL: base, Zone: cfg.Zone, PoliciesOff: cfg.PoliciesOff, References: cfg.References,
 		Logger: o.Logger, Software: versionName(), MaxResource: cfg.MaxBody, SameIndex: sameIndex,
+		TokenURL: tokenURL, IntrospectURL: introspectURL,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, db.Close())

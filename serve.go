@@ -59,12 +59,17 @@ func (p *program) serve(ctx context.Context, cfg config.Config, started func(ctx
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	authority, err := newAuthority(ctx, cfg, base, db, log)
+	if err != nil {
+		return err
+	}
 	defer startWorkers(svc, db)()
 	if err := awaitIndex(ctx, db, log); err != nil {
 		return err
 	}
 	handler, err := api.New(api.Options{
 		Service: svc, BaseURL: base, Logger: log, MaxBody: cfg.MaxBody, MaxBundle: cfg.MaxBundle, Memory: limitMemory(cfg, p.environ), CORSOrigins: cfg.CORSOrigins,
+		Auth: authority, Rate: api.Rate(cfg.RateLimit),
 		TracerProvider: tele.tracer, MeterProvider: tele.meter, Metrics: tele.metrics,
 	})
 	if err != nil {
@@ -76,8 +81,17 @@ func (p *program) serve(ctx context.Context, cfg config.Config, started func(ctx
 		Handler: gate, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, DisableGeneralOptionsHandler: true, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
+	if server.TLSConfig, err = tlsConfig(cfg, log); err != nil {
+		return err
+	}
 	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
+	go func() {
+		if server.TLSConfig != nil {
+			ended <- server.ServeTLS(listener, "", "")
+		} else {
+			ended <- server.Serve(listener)
+		}
+	}()
 	log.InfoContext(ctx, "ready", "base", base, "version", versionName())
 
 	if started != nil {
@@ -125,15 +139,6 @@ func awaitIndex(ctx context.Context, db *store.Store, log *slog.Logger) error {
 			log.WarnContext(ctx, "search parameters are being indexed in the background", "parameters", b.Parameters)
 			return nil
 		}
-	}
-}
-
-// tell says in the log's first line who may use the service, and then which settings
-// have no effect yet.
-func tell(log *slog.Logger, cfg config.Config) {
-	log.Warn("no token is needed: whoever can connect to the address may read and change everything", "listen", cfg.Listen)
-	for _, name := range cfg.Idle {
-		log.Warn("this setting has no effect in this version", "setting", name)
 	}
 }
 

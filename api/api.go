@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 
+	"aftercare/api/auth"
 	"aftercare/service"
 	"aftercare/service/memory"
 
@@ -46,10 +47,15 @@ type Options struct {
 	// CORSOrigins are the origins, such as https://dashboard.example, whose web pages may
 	// use the FHIR base; none: no page of another origin may.
 	CORSOrigins []string
+	// Auth judges the tokens of callers; nil lets everybody do everything.
+	Auth *auth.Authority
+	// Rate limits what one caller may ask for; the zero value is no limit.
+	Rate Rate
 	// TracerProvider and MeterProvider record spans and metrics; nil records none.
 	TracerProvider trace.TracerProvider
 	MeterProvider  metric.MeterProvider
-	// Metrics answers GET /metrics; nil leaves the route out.
+	// Metrics answers GET /metrics; nil leaves the route out. Where callers need tokens, it answers
+	// this machine alone.
 	Metrics http.Handler
 	// NewID makes the ids of requests that bring none; nil makes random ones.
 	NewID func() string
@@ -65,6 +71,8 @@ type api struct {
 	maxBundle int64
 	memory    *memory.Budget
 	origins   []string
+	auth      *auth.Authority
+	limits    *limits // nil without a limit
 	tracer    trace.Tracer
 	meters    meters
 	metrics   http.Handler
@@ -94,7 +102,7 @@ func newAPI(o Options) (*api, error) {
 	}
 	a := &api{
 		service: o.Service, base: base, path: path, log: o.Logger,
-		maxBody: o.MaxBody, maxBundle: o.MaxBundle, origins: o.CORSOrigins, metrics: o.Metrics, newID: o.NewID,
+		maxBody: o.MaxBody, maxBundle: o.MaxBundle, origins: o.CORSOrigins, auth: o.Auth, limits: newLimits(o.Rate), metrics: o.Metrics, newID: o.NewID,
 	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)

@@ -37,8 +37,12 @@ type call struct {
 // ctx carries the request id, the span and the client's patience.
 func (c *call) ctx() context.Context { return c.Request.Context() }
 
-// principal is who asks.
-func (c *call) principal() service.Principal { return service.Anonymous }
+// principal is who asks: nobody, who may do nothing, if nobody has said.
+func (c *call) principal() service.Principal {
+	p, _ := c.Get(principalKey)
+	who, _ := p.(service.Principal)
+	return who
+}
 
 // anyParameter stands for handlers that judge all parameters themselves.
 const anyParameter = "*"

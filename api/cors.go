@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"aftercare/api/auth"
+
 	"github.com/gin-gonic/gin"
 )
 
@@ -15,7 +17,7 @@ var (
 		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 	}, ", ")
 	corsRequest = "Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer, " +
-		"X-Request-Id, traceparent, tracestate"
+		"X-Request-Id, " + auth.PurposeHeader + ", " + auth.EmergencyHeader + ", traceparent, tracestate"
 	corsResponse = "Content-Location, ETag, Last-Modified, Location, Retry-After, Traceresponse, WWW-Authenticate, X-Request-Id"
 )
 

@@ -9,7 +9,7 @@
 //
 // Around every handler stands the same chain: identify (X-Request-Id), trace (one span,
 // W3C traceparent continued), measure (metrics), record (one log line), rescue (panics),
-// cors (web pages of other origins), negotiateEncoding (gzip). None of them writes a
+// cors (web pages of other origins), negotiateEncoding (gzip), authenticate (who asks). None of them writes a
 // path, a query, a header or a body anywhere: the route template stands for the URL, so
 // that no patient's id, name or number reaches a log or a span.
 //

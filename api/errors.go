@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"aftercare/api/auth"
 	"aftercare/fhir"
 
 	"github.com/gin-gonic/gin"
@@ -45,9 +46,10 @@ func (a *api) fail(g *gin.Context, err error) {
 	g.Abort()
 	status, issues := explain(g.Request.Context(), err)
 	h := g.Writer.Header()
+	if challenge := auth.Challenge(err); challenge != "" {
+		h.Set("WWW-Authenticate", challenge)
+	}
 	switch status {
-	case http.StatusUnauthorized:
-		h.Set("WWW-Authenticate", `Bearer realm="aftercare"`)
 	case http.StatusMethodNotAllowed:
 		a.allow(g)
 	case http.StatusRequestEntityTooLarge:

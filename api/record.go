@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"aftercare/api/auth"
 	"aftercare/fhir"
 
 	"github.com/gin-gonic/gin"
@@ -24,6 +25,9 @@ func (a *api) record(g *gin.Context) {
 			slog.Int("status", status),
 			slog.Float64("duration_ms", float64(time.Since(start).Microseconds())/1000),
 			slog.Int("bytes", max(g.Writer.Size(), 0)),
+		}
+		if name := callerName(g); name != "" {
+			attributes = append(attributes, slog.String("client", name))
 		}
 		if typ := resourceType(g); typ != "" {
 			attributes = append(attributes, slog.String("resource_type", typ))
@@ -52,6 +56,10 @@ func describeError(err error) []slog.Attr {
 			codes = append(codes, i.Code)
 		}
 		attributes = append(attributes, slog.String("error", strings.Join(codes, ",")))
+	}
+	var refused *auth.Refusal
+	if errors.As(err, &refused) {
+		attributes = append(attributes, slog.String("token", refused.Reason))
 	}
 	switch fhir.KindOf(err) {
 	case fhir.Internal, fhir.Unavailable:

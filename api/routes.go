@@ -23,6 +23,9 @@ func (a *api) routes() *gin.Engine {
 	r.ForwardedByClientIP = false
 
 	around := a.around()
+	if a.auth != nil {
+		a.authRoutes(r)
+	}
 	fhir := r.Group(a.path, around...)
 	get := func(path string, h gin.HandlerFunc) {
 		fhir.GET(path, h)
@@ -63,8 +66,8 @@ func (a *api) routes() *gin.Engine {
 	operations.GET(readyRoute, a.ready)
 	operations.HEAD(readyRoute, a.ready)
 	if a.metrics != nil {
-		operations.GET(metricsRoute, gin.WrapH(a.metrics))
-		operations.HEAD(metricsRoute, gin.WrapH(a.metrics))
+		operations.GET(metricsRoute, a.onlyHere, gin.WrapH(a.metrics))
+		operations.HEAD(metricsRoute, a.onlyHere, gin.WrapH(a.metrics))
 	}
 
 	a.addresses = addresses(r.Routes())
@@ -75,7 +78,7 @@ func (a *api) routes() *gin.Engine {
 
 // around is the chain that every FHIR request passes through, outermost first.
 func (a *api) around() gin.HandlersChain {
-	chain := gin.HandlersChain{a.identify, a.trace, a.measure, a.record, a.rescue, a.cors, negotiateEncoding}
+	chain := gin.HandlersChain{a.identify, a.trace, a.measure, a.record, a.rescue, a.cors, negotiateEncoding, a.authenticate}
 	return chain[:len(chain):len(chain)] // so that each append makes its own copy
 }
 

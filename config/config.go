@@ -25,8 +25,21 @@ type Config struct {
 	PoliciesOff []string
 	// Keys is the folder of the signing keys, "" for the one beside the database.
 	Keys string
-	// Auth is "none": it is the only kind of authentication in this version.
+	// Auth is "none" or "jwt".
 	Auth string
+	// AuthAudience is what a token must name as its audience, "" for the base URL. AuthIssuer, with
+	// its keys at AuthJWKS, and AuthIssuers are whose tokens are trusted besides the service's own;
+	// see Issuers. AuthClients is a file of clients, or "".
+	AuthAudience         string
+	AuthIssuer, AuthJWKS string
+	AuthIssuers          []Issuer
+	AuthClients          string
+	// Roles are lists of scopes by the name of a role, besides the built-in ones.
+	Roles map[string]string
+	// RateLimit is how many requests a client may make; the zero value is no limit.
+	RateLimit RateLimit
+	// TLSCert and TLSKey are PEM files, both or neither.
+	TLSCert, TLSKey string
 	// LogLevel and LogFormat ("json" or "text") shape the log.
 	LogLevel  slog.Level
 	LogFormat string
@@ -42,14 +55,38 @@ type Config struct {
 	RequestLimit time.Duration
 	// DrainDelay is how long the service goes on answering after it stopped being ready.
 	DrainDelay time.Duration
+}
 
-	// Idle are the names of settings that were given and that nothing in this version
-	// uses yet.
-	Idle []string
+// Issuer is somebody whose tokens are trusted.
+type Issuer struct {
+	// Issuer is the iss of its tokens; Audience is what they must name, "" for AuthAudience.
+	Issuer, Audience string
+	// JWKS is where its keys are: an https URL, an http URL of this machine, or file:PATH.
+	JWKS string
+	// Scope is the most that its tokens can give, as a list of scopes; "" for no such bound.
+	Scope string
+	// RolesClaim is the claim with the names of roles, "" for "role".
+	RolesClaim string
+	// BreakGlass is whether its users may break the glass.
+	BreakGlass bool
+}
+
+// Issuers are all whose tokens are trusted, besides the service itself.
+func (c Config) Issuers() []Issuer {
+	if c.AuthIssuer == "" && c.AuthJWKS == "" {
+		return c.AuthIssuers
+	}
+	return append([]Issuer{{Issuer: c.AuthIssuer, JWKS: c.AuthJWKS}}, c.AuthIssuers...)
+}
+
+// RateLimit is how many requests per second one client may make for long, and how many at once.
+type RateLimit struct {
+	PerSecond float64
+	Burst     int
 }
 
 // BaseURLAt is the public FHIR base of a service that listens on address: BaseURL where
-// one is set, else http://HOST:PORT/fhir with the host of Listen and the port of address, or
+// one is set, else http://HOST:PORT/fhir, or https with TLS, with the host of Listen and the port of address, or
 // that of Listen too where address is nil.
 func (c Config) BaseURLAt(address net.Addr) string {
 	if c.BaseURL != "" {
@@ -62,15 +99,20 @@ func (c Config) BaseURLAt(address net.Addr) string {
 	if tcp, ok := address.(*net.TCPAddr); ok {
 		_, port, _ = net.SplitHostPort(tcp.String())
 	}
-	return "http://" + net.JoinHostPort(host, port) + "/fhir"
+	scheme := "http"
+	if c.TLSCert != "" {
+		scheme = "https"
+	}
+	return scheme + "://" + net.JoinHostPort(host, port) + "/fhir"
 }
 
 // loopback reports whether only this machine can reach the host:port address.
 func loopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
-	}
+	return err == nil && loopbackHost(host)
+}
+
+func loopbackHost(host string) bool {
 	if host == "localhost" {
 		return true
 	}

@@ -12,8 +12,9 @@ import (
 )
 
 // fromFile reads a YAML file that is one mapping of keys to scalars, such as
-// "listen: 127.0.0.1:8080". Texts are taken as they are written: "off" stays "off".
-func fromFile(file string) (map[string]value, []error) {
+// "listen: 127.0.0.1:8080", and puts the keys of structures into c. Texts are taken as they are
+// written: "off" stays "off".
+func fromFile(file string, c *Config) (map[string]value, []error) {
 	given := map[string]value{}
 	if file == "" {
 		return given, nil
@@ -37,30 +38,36 @@ func fromFile(file string) (map[string]value, []error) {
 			problems = append(problems, fmt.Errorf("%s: there is more than one YAML document; give one", file))
 			break
 		}
-		problems = append(problems, readMapping(file, d.Body, given)...)
+		problems = append(problems, readMapping(file, d.Body, given, c)...)
 	}
 	return given, problems
 }
 
-func readMapping(file string, body ast.Node, given map[string]value) (problems []error) {
+func readMapping(file string, body ast.Node, given map[string]value, c *Config) (problems []error) {
 	switch n := body.(type) {
 	case nil, *ast.NullNode, *ast.CommentGroupNode:
 		return nil
 	case *ast.MappingNode:
 		for _, pair := range n.Values {
-			problems = append(problems, readPair(file, pair, given)...)
+			problems = append(problems, readPair(file, pair, given, c)...)
 		}
 		return problems
 	case *ast.MappingValueNode:
-		return readPair(file, n, given)
+		return readPair(file, n, given, c)
 	default:
 		return []error{fmt.Errorf("%s: there are no settings; give lines such as \"listen: 127.0.0.1:8080\"", file)}
 	}
 }
 
-func readPair(file string, pair *ast.MappingValueNode, given map[string]value) []error {
+func readPair(file string, pair *ast.MappingValueNode, given map[string]value, c *Config) []error {
 	key := pair.Key.GetToken().Value
 	from := fmt.Sprintf("%s (%s, line %d)", prefix+strings.ToUpper(key), file, pair.Key.GetToken().Position.Line)
+	if set, ok := structures[key]; ok {
+		if err := set(c, pair.Value); err != nil {
+			return []error{fmt.Errorf("%s: %w", from, err)}
+		}
+		return nil
+	}
 	switch n := pair.Value.(type) {
 	case *ast.NullNode:
 		return nil

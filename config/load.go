@@ -12,12 +12,12 @@ import (
 // names the setting, says what is wrong with its value and what is accepted. Values of
 // settings that may hold a secret are not repeated.
 func Load(environ []string, file string) (Config, error) {
-	given, problems := fromFile(file)
+	var c Config
+	given, problems := fromFile(file, &c)
 	for name, v := range fromEnviron(environ) {
 		given[name] = v
 	}
 
-	var c Config
 	for _, s := range settings {
 		v, ok := given[s.Name]
 		delete(given, s.Name)
@@ -44,13 +44,13 @@ func (c Config) contradictions() []error {
 	if open && c.Auth == "none" {
 		problems = append(problems, errors.New(
 			"AFTERCARE_LISTEN: other machines could connect to this address, and without authentication anyone could read patient data; "+
-				"listen on a loopback address such as 127.0.0.1:8080"))
+				"set AFTERCARE_AUTH=jwt, or listen on a loopback address such as 127.0.0.1:8080"))
 	}
 	if c.BaseURL == "" && (open || c.Auth == "jwt") {
 		problems = append(problems, errors.New(
 			"AFTERCARE_BASE_URL: is required when other machines can connect or tokens are used; give the address under which they know this service, such as https://fhir.hospital.example/fhir"))
 	}
-	return problems
+	return append(problems, c.contradictionsOfTokens()...)
 }
 
 // value is what was given for a setting, and where.

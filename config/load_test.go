@@ -53,6 +53,7 @@ func TestAccepted(t *testing.T) {
 		{"policies", "AFTERCARE_POLICIES_OFF=open-end, staples-assumed", func(c Config) any { return c.PoliciesOff }, []string{"open-end", "staples-assumed"}},
 		{"keys folder that is not there yet", "AFTERCARE_KEYS=" + dir + "/new", func(c Config) any { return c.Keys }, dir + "/new"},
 		{"definitions", "AFTERCARE_DEFINITIONS=" + dir + "/", func(c Config) any { return c.Definitions }, dir},
+		{"rate limit", "AFTERCARE_RATE_LIMIT=0.5/20", func(c Config) any { return c.RateLimit }, RateLimit{0.5, 20}},
 		{"rate limit off", "AFTERCARE_RATE_LIMIT=off", func(c Config) any { return c.Auth }, "none"},
 		{"level", "AFTERCARE_LOG_LEVEL=warn", func(c Config) any { return c.LogLevel }, slog.LevelWarn},
 		{"text log", "AFTERCARE_LOG_FORMAT=text", func(c Config) any { return c.LogFormat }, "text"},
@@ -118,10 +119,21 @@ func TestRefused(t *testing.T) {
 		"site that is a folder":         {[]string{"AFTERCARE_SITE=" + dir}, "no file"},
 		"missing definitions":           {[]string{"AFTERCARE_DEFINITIONS=" + dir + "/none"}, "no folder"},
 		"keys that are a file":          {[]string{"AFTERCARE_KEYS=" + os.Args[0]}, "is a file"},
-		"rate limit":                    {[]string{"AFTERCARE_RATE_LIMIT=10"}, "not available in this version"},
-		"unknown authentication":        {[]string{"AFTERCARE_AUTH=basic"}, "none or jwt"},
-		"tokens":                        {[]string{"AFTERCARE_AUTH=jwt", "AFTERCARE_BASE_URL=https://a.example/fhir"}, "not available in this version"},
-		"issuer":                        {[]string{"AFTERCARE_AUTH_ISSUER=https://i.example"}, "not available in this version"},
+		"rate without a burst":          {[]string{"AFTERCARE_RATE_LIMIT=10"}, "such as 50/200"},
+		"rate of nothing":               {[]string{"AFTERCARE_RATE_LIMIT=0/1"}, "such as 50/200"},
+		"rate that is no number":        {[]string{"AFTERCARE_RATE_LIMIT=NaN/1"}, "such as 50/200"},
+		"burst of nothing":              {[]string{"AFTERCARE_RATE_LIMIT=1/0"}, "such as 50/200"},
+		"unknown authentication":        {[]string{"AFTERCARE_AUTH=basic"}, "none, jwt"},
+		"issuer that is empty space":    {[]string{"AFTERCARE_AUTH_ISSUER=a b"}, "give the iss"},
+		"keys without TLS":              {[]string{"AFTERCARE_AUTH_JWKS=http://i.example/keys"}, "https://"},
+		"keys that are no file":         {[]string{"AFTERCARE_AUTH_JWKS=file:" + dir + "/none"}, "https://"},
+		"keys from another scheme":      {[]string{"AFTERCARE_AUTH_JWKS=ftp://i.example/keys"}, "https://"},
+		"keys with a password":          {[]string{"AFTERCARE_AUTH_JWKS=https://u:p@i.example/keys"}, "https://"},
+		"keys on a host like this one":  {[]string{"AFTERCARE_AUTH_JWKS=http://127.0.0.1.example/keys"}, "https://"},
+		"audience with a space":         {[]string{"AFTERCARE_AUTH_AUDIENCE=a b"}, "give the aud"},
+		"missing file of clients":       {[]string{"AFTERCARE_AUTH_CLIENTS=" + dir + "/none"}, "no file"},
+		"missing certificate":           {[]string{"AFTERCARE_TLS_CERT=" + dir + "/none"}, "no file"},
+		"certificate without its key":   {[]string{"AFTERCARE_TLS_CERT=" + os.Args[0]}, "both or neither"},
 		"level in capitals":             {[]string{"AFTERCARE_LOG_LEVEL=INFO"}, "debug, info, warn, error"},
 		"log format":                    {[]string{"AFTERCARE_LOG_FORMAT=xml"}, "json, text"},
 		"no limit":                      {[]string{"AFTERCARE_MAX_BODY=0"}, "from 1B to 1GiB"},
@@ -185,7 +197,7 @@ func TestAllProblemsAreReportedAtOnce(t *testing.T) {
 		got = append(got, name)
 	}
 	want := []string{
-		"AFTERCARE_TIMEZONE (" + file + ", line 1)", "AFTERCARE_AUTH", "AFTERCARE_LOG_LEVEL", "AFTERCARE_MAX_BODY",
+		"AFTERCARE_TIMEZONE (" + file + ", line 1)", "AFTERCARE_LOG_LEVEL", "AFTERCARE_MAX_BODY",
 		"AFTERCARE_COLOUR (" + file + ", line 2)", "AFTERCARE_SIZE", "AFTERCARE_BASE_URL",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -306,7 +318,7 @@ func FuzzFile(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content string) {
 		write(t, file, content)
 		c, err := Load(nil, file)
-		if err == nil && (c.Zone == nil || c.Auth != "none" || !loopback(c.Listen)) {
+		if err == nil && (c.Zone == nil || c.Auth == "none" && !loopback(c.Listen) || c.Auth == "jwt" && c.BaseURL == "") {
 			t.Errorf("accepted %+v", c)
 		}
 	})

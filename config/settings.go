@@ -40,8 +40,6 @@ var notOurs = []string{"AFTERCARE_SHARED", "AFTERCARE_TOOLS", "AFTERCARE_KILLS"}
 // Settings lists all settings in the order in which help shows them.
 func Settings() []Setting { return slices.Clone(settings) }
 
-var errNotYet = errors.New("is not available in this version; leave it out")
-
 var settings = func() []Setting {
 	list := []Setting{
 		{Name: "LISTEN", Default: "127.0.0.1:8080", set: setListen,
@@ -54,22 +52,30 @@ var settings = func() []Setting {
 			Meaning: "time zone of the care site: what a calendar day means"},
 		{Name: "REFERENCES", Default: "types", set: oneOf(func(c *Config) *string { return &c.References }, "types", "exist", "off"),
 			Meaning: "what a reference must be: types (of an allowed type), exist (also present, where local), off"},
-		{Name: "SITE", set: existingFile,
+		{Name: "SITE", set: existing(func(c *Config) *string { return &c.Site }),
 			Meaning: "YAML file that describes the care site"},
 		{Name: "KEYS", set: folderIfPresent,
-			Meaning: "folder of the signing keys"},
+			Meaning: "folder of the signing keys, shared by replicas; keys beside a SQLite database, required with PostgreSQL and jwt"},
 		{Name: "RATE_LIMIT", Default: "off", set: setRateLimit,
-			Meaning: "requests per second and burst of one client"},
+			Meaning: "requests per second and burst of one client, such as 50/200, or off"},
 		{Name: "DEFINITIONS", set: existingFolder,
 			Meaning: "folder of a hospital's own definitions, *.json"},
 		{Name: "POLICIES_OFF", set: setPoliciesOff,
 			Meaning: "policies that protocols are applied without, by code and with commas between them"},
-		{Name: "AUTH", Default: "none", set: setAuth,
-			Meaning: "none or jwt"},
-		{Name: "AUTH_ISSUER", set: notYet, Meaning: "trusted issuer of tokens"},
-		{Name: "AUTH_AUDIENCE", set: notYet, Meaning: "audience that a token must name"},
-		{Name: "AUTH_JWKS", set: notYet, Meaning: "https:// URL or file:PATH of the issuer's keys"},
-		{Name: "AUTH_CLIENTS", set: notYet, Meaning: "JSON file of backend clients"},
+		{Name: "AUTH", Default: "none", set: oneOf(func(c *Config) *string { return &c.Auth }, "none", "jwt"),
+			Meaning: "none or jwt: whether callers need a token"},
+		{Name: "AUTH_ISSUER", set: func(c *Config, v string) error { return setIssuer(&c.AuthIssuer, v) },
+			Meaning: "trusted issuer of tokens; several in the file, as auth_issuers"},
+		{Name: "AUTH_AUDIENCE", set: func(c *Config, v string) error { return setAudience(&c.AuthAudience, v) },
+			Meaning: "audience that a token must name; AFTERCARE_BASE_URL by default"},
+		{Name: "AUTH_JWKS", set: func(c *Config, v string) error { return setJWKS(&c.AuthJWKS, v) },
+			Meaning: "https:// URL or file:PATH of the issuer's keys"},
+		{Name: "AUTH_CLIENTS", set: existing(func(c *Config) *string { return &c.AuthClients }),
+			Meaning: "JSON file of backend clients, besides those of 'aftercare client'"},
+		{Name: "TLS_CERT", set: existing(func(c *Config) *string { return &c.TLSCert }),
+			Meaning: "PEM file of the certificate and those that it rests on; without it, put a proxy in front"},
+		{Name: "TLS_KEY", set: existing(func(c *Config) *string { return &c.TLSKey }),
+			Meaning: "PEM file of the certificate's private key"},
 		{Name: "LOG_LEVEL", Default: "info", set: setLogLevel,
 			Meaning: "debug, info, warn or error"},
 		{Name: "LOG_FORMAT", Default: "json", set: oneOf(func(c *Config) *string { return &c.LogFormat }, "json", "text"),
@@ -159,12 +165,14 @@ func oneOf(field func(*Config) *string, accepted ...string) func(*Config, string
 	}
 }
 
-func existingFile(c *Config, v string) error {
-	if info, err := os.Stat(v); err != nil || !info.Mode().IsRegular() {
-		return errors.New("is no file that can be read; give the path of one")
+func existing(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		if info, err := os.Stat(v); err != nil || !info.Mode().IsRegular() {
+			return errors.New("is no file that can be read; give the path of one")
+		}
+		*field(c) = v
+		return nil
 	}
-	c.Site = v
-	return nil
 }
 
 func existingFolder(c *Config, v string) error {
@@ -181,31 +189,22 @@ func folderIfPresent(c *Config, v string) error {
 		return errors.New("is a file; give the path of a folder")
 	}
 	c.Keys = filepath.Clean(v)
-	c.Idle = append(c.Idle, prefix+"KEYS")
 	return nil
 }
 
-func setRateLimit(_ *Config, v string) error {
-	if v != "off" {
-		return fmt.Errorf("other than off %w", errNotYet)
-	}
-	return nil
-}
-
-func setAuth(c *Config, v string) error {
-	switch v {
-	case "none":
-		c.Auth = v
+func setRateLimit(c *Config, v string) error {
+	if v == "off" {
 		return nil
-	case "jwt":
-		c.Auth = v
-		return errNotYet
-	default:
-		return errors.New("is not known; give none or jwt")
 	}
+	rate, burst, _ := strings.Cut(v, "/")
+	perSecond, err := strconv.ParseFloat(rate, 64)
+	n, errBurst := strconv.Atoi(burst)
+	if err != nil || errBurst != nil || !(perSecond > 0 && perSecond <= 1e6) || n < 1 || n > 1e6 {
+		return errors.New("is no limit; give requests per second and a burst, such as 50/200, or off")
+	}
+	c.RateLimit = RateLimit{perSecond, n}
+	return nil
 }
-
-func notYet(*Config, string) error { return errNotYet }
 
 func setLogLevel(c *Config, v string) error {
 	levels := map[string]slog.Level{

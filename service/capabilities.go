@@ -72,6 +72,7 @@ func (s *Service) describeItself() []byte {
 	}
 	type rest struct {
 		Mode        string      `json:"mode"`
+		Security    *security   `json:"security,omitempty"`
 		Resource    []resource  `json:"resource"`
 		Interaction []code      `json:"interaction"`
 		SearchParam []parameter `json:"searchParam"`
@@ -91,7 +92,7 @@ func (s *Service) describeItself() []byte {
 		}
 		return out
 	}
-	server := rest{Mode: "server", Interaction: codes("transaction", "batch", "search-system", "history-system")}
+	server := rest{Mode: "server", Security: s.security(), Interaction: codes("transaction", "batch", "search-system", "history-system")}
 	everywhere := map[string]int{} // in how many types a parameter is
 	var last []parameter
 	for _, t := range fhir.ServedTypes() {

@@ -39,6 +39,9 @@ type Options struct {
 	MaxResource int64
 	// Software is the version shown in the CapabilityStatement.
 	Software string
+	// TokenURL and IntrospectURL are where callers get tokens and can ask about them; "" where none is
+	// needed. They are shown in the CapabilityStatement.
+	TokenURL, IntrospectURL string
 	// SameIndex refuses a database that is indexed for other search parameters, another zone or
 	// another base URL, beside whose service this one is to work. Without it this service takes
 	// the database over.
@@ -62,7 +65,9 @@ type Service struct {
 	stageFrom int
 	staged    func(confirmed bool)
 	software  string
-	started   time.Time
+	// tokenURL and introspectURL are shown in the CapabilityStatement.
+	tokenURL, introspectURL string
+	started                 time.Time
 	// progressPause is the time between two looks of KeepProgress.
 	progressPause time.Duration
 	// capabilities gives the CapabilityStatement, which is the same as long as the service runs.
@@ -117,7 +122,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 func begin(ctx context.Context, o Options, known *knowledge) (*Service, error) {
 	s := &Service{
 		knowledge: known, store: o.Store, baseURL: o.BaseURL, mustExist: o.References == "exist", log: o.Logger, now: o.Now, newID: o.NewID,
-		maxEntries: o.MaxBundleEntries, maxResource: o.MaxResource, stageFrom: stageFrom, software: o.Software, progressPause: progressPause,
+		maxEntries: o.MaxBundleEntries, maxResource: o.MaxResource, stageFrom: stageFrom, software: o.Software, tokenURL: o.TokenURL, introspectURL: o.IntrospectURL, progressPause: progressPause,
 	}
 	if s.store == nil || s.baseURL == "" {
 		return nil, errors.New("service: Store and BaseURL are required")

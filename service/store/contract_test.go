@@ -68,6 +68,9 @@ func contract(t *testing.T, fresh func(t testing.TB) (open func() *Store)) {
 	for name, check := range searchContract {
 		t.Run("search/"+name, func(t *testing.T) { check(t, fresh(t)) })
 	}
+	for name, check := range clientContract {
+		t.Run("clients/"+name, func(t *testing.T) { check(t, fresh(t)) })
+	}
 	for name, check := range stagingContract {
 		t.Run("staging/"+name, func(t *testing.T) { check(t, fresh(t)) })
 	}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+
+	"aftercare/api/auth"
+	"aftercare/config"
+	"aftercare/service/permission"
+	"aftercare/service/store"
+)
+
+// tell says in the log's first line who may use the service.
+func tell(log *slog.Logger, cfg config.Config) {
+	if cfg.Auth != "jwt" {
+		log.Warn("no token is needed: whoever can connect to the address may read and change everything", "listen", cfg.Listen)
+		return
+	}
+	issuers := []string{"this service"}
+	for _, i := range cfg.Issuers() {
+		issuers = append(issuers, i.Issuer)
+	}
+	log.Info("a token is needed", "issuers", issuers, "listen", cfg.Listen)
+	if cfg.TLSCert == "" {
+		log.Info("there is no TLS here: a proxy on the same machine has to do it, or tokens can be taken on the way", "listen", cfg.Listen)
+	}
+}
+
+// newAuthority makes what judges tokens, nil where none is needed.
+func newAuthority(ctx context.Context, cfg config.Config, base string, db *store.Store, log *slog.Logger) (*auth.Authority, error) {
+	if cfg.Auth != "jwt" {
+		return nil, nil
+	}
+	roles, err := permission.ReadRoles(cfg.Roles)
+	if err != nil {
+		return nil, err
+	}
+	var issuers []auth.Issuer
+	for _, i := range cfg.Issuers() {
+		issuer := auth.Issuer{URL: i.Issuer, Audience: i.Audience, JWKS: i.JWKS, RolesClaim: i.RolesClaim, BreakGlass: i.BreakGlass}
+		issuer.AtMost, _ = permission.ParseGrant(i.Scope) // checked by config
+		issuers = append(issuers, issuer)
+	}
+	authority, err := auth.New(ctx, auth.Options{
+		BaseURL: base, Audience: cfg.AuthAudience, Issuers: issuers, ClientsFile: cfg.AuthClients, Store: db, Keys: keysFolder(cfg), Roles: roles, Logger: log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("AFTERCARE_AUTH: %w", err)
+	}
+	return authority, nil
+}
+
+// keysFolder is the folder of the signing keys: that of the setting, or the one beside a SQLite
+// database.
+func keysFolder(cfg config.Config) string {
+	path, _ := strings.CutPrefix(cfg.Database, "sqlite:")
+	if cfg.Keys == "" {
+		return filepath.Join(filepath.Dir(path), "keys")
+	}
+	return cfg.Keys
+}
