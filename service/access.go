@@ -148,13 +148,21 @@ func (s *Service) CheckNarrowing(scope permission.Scope) error {
 	return last
 }
 
-// view runs do on one state of the store, as far as the caller may do the actions with it.
+// view runs fn on one state of the store, as far as the caller may do the actions with it and
+// patients do not keep it from the caller. All that is shown to a caller comes from such a reader.
 func (s *Service) view(ctx context.Context, p *Principal, do permission.Actions, fn func(ctx context.Context, r *store.Reader) error) error {
-	return s.store.View(ctx, func(ctx context.Context, r *store.Reader) error { return fn(ctx, s.as(p, r, do)) })
+	return s.store.View(ctx, func(ctx context.Context, r *store.Reader) error {
+		shared, err := s.shared(ctx, p, r, do)
+		if err != nil {
+			return err
+		}
+		return fn(ctx, shared)
+	})
 }
 
 // as is a reader to which only those resources are there that the caller may do all of the actions
-// with.
+// with, by scopes alone: whoever feeds the records has to find what is there already, also of
+// patients who keep it from others.
 func (s *Service) as(p *Principal, r *store.Reader, do permission.Actions) *store.Reader {
 	if p.Unbounded {
 		return r

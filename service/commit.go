@@ -25,9 +25,6 @@ func (s *Service) commit(ctx context.Context, by *Principal, ws []*write, then f
 	if err != nil {
 		return nil, err
 	}
-	if err := s.hide(by, out); err != nil {
-		return nil, err
-	}
 	return out, s.warn(out)
 }
 
@@ -215,7 +212,7 @@ func (s *Service) apply(ctx context.Context, tx *store.Tx, guess *resolution, a 
 			return nil, err
 		}
 	}
-	return out, nil
+	return out, s.hide(ctx, &tx.Reader, found.by, out)
 }
 
 // settle is what the writes come to inside the transaction, before the first of them.

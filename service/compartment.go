@@ -35,6 +35,11 @@ func HasCompartment(of, typ string) bool {
 
 // inCompartment is the clause that holds for the resources of a type in a patient's compartment.
 func (s *Service) inCompartment(typ, patient string) (search.Clause, error) {
+	return s.inCompartments(typ, []string{patient})
+}
+
+// inCompartments is inCompartment for any of several patients.
+func (s *Service) inCompartments(typ string, patients []string) (search.Clause, error) {
 	types, err := record()
 	if err != nil {
 		return search.Clause{}, err
@@ -51,11 +56,14 @@ func (s *Service) inCompartment(typ, patient string) (search.Clause, error) {
 		if !ok {
 			return search.Clause{}, fmt.Errorf("a compartment needs the search parameter %s.%s, which is not there", typ, code)
 		}
-		value := search.Value{System: "Patient", Value: patient}
-		if param.Kind == search.ID {
-			value.System = ""
+		values := make([]search.Value, len(patients))
+		for i, patient := range patients {
+			values[i] = search.Value{System: "Patient", Value: patient}
+			if param.Kind == search.ID {
+				values[i].System = ""
+			}
 		}
-		any = append(any, search.Clause{Param: param, Values: []search.Value{value}})
+		any = append(any, search.Clause{Param: param, Values: values})
 	}
 	if len(any) == 1 {
 		return any[0], nil

@@ -15,7 +15,7 @@ func (s *Service) explain(in *invocation) (answering, error) {
 	if err := in.only(); err != nil {
 		return nil, err
 	}
-	for _, typ := range append([]string{in.Type, careplan.SubjectType}, s.protocols.Inputs()...) {
+	for _, typ := range append(s.caseTypes(), in.Type) {
 		if !s.mayReadWhole(in.principal, typ) {
 			return nil, forbidden("read", typ)
 		}
@@ -36,7 +36,7 @@ func (s *Service) explain(in *invocation) (answering, error) {
 		if !local || !s.protocols.Made(stored) {
 			return Answer{Body: careplan.NotDerived(stored)}, nil
 		}
-		who, err := s.person(ctx, r, id)
+		who, err := s.wholePerson(ctx, &in.principal, r, id, s.caseTypes())
 		if err != nil {
 			return Answer{}, err
 		}

@@ -16,7 +16,7 @@ func (s *Service) interpret(in *invocation) (answering, error) {
 	if err := in.only(); err != nil {
 		return nil, err
 	}
-	for _, typ := range append([]string{in.Type, careplan.SubjectType}, s.protocols.Inputs()...) {
+	for _, typ := range append(s.caseTypes(), in.Type) {
 		if !s.mayReadWhole(in.principal, typ) {
 			return nil, forbidden("read", typ)
 		}
@@ -34,7 +34,7 @@ func (s *Service) interpret(in *invocation) (answering, error) {
 		if id == "" {
 			return Answer{Body: fhir.Outcome(s.protocols.Issue("pain-no-surgery"))}, nil
 		}
-		who, err := s.person(ctx, r, id)
+		who, err := s.wholePerson(ctx, &in.principal, r, id, s.caseTypes())
 		if err != nil {
 			return Answer{}, err
 		}

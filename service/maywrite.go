@@ -54,16 +54,20 @@ func (s *Service) mayReplace(ctx context.Context, r *store.Reader, by *Principal
 }
 
 // hide notes which of the results of writes the caller may not read.
-func (s *Service) hide(by *Principal, out []Written) error {
+func (s *Service) hide(ctx context.Context, r *store.Reader, by *Principal, out []Written) error {
 	if by.Unbounded {
 		return nil
+	}
+	shared, err := s.sharedPart(ctx, by, r)
+	if err != nil {
+		return err
 	}
 	for i := range out {
 		r := out[i].Resource
 		if r == nil || r.Deleted {
 			continue
 		}
-		part := s.part(by, r.Type, permission.Read)
+		part := shared(r.Type, permission.Read)
 		if part.All() {
 			continue
 		}

@@ -17,6 +17,9 @@ import (
 // compares each with each.
 const courseLimit = 1000
 
+// courseTypes are the types of resources that a course is made from.
+var courseTypes = []string{careplan.SubjectType, "Observation", "CarePlan", "Procedure", "BodyStructure"}
+
 // painCourse is Patient/[id]/$pain-course: the reports of pain of a patient as series, as
 // definitions/OperationDefinition-Patient-pain-course.json says, or drawn.
 func (s *Service) painCourse(in *invocation) (answering, error) {
@@ -24,7 +27,7 @@ func (s *Service) painCourse(in *invocation) (answering, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, typ := range []string{careplan.SubjectType, "Observation", "CarePlan", "Procedure", "BodyStructure"} {
+	for _, typ := range courseTypes {
 		if !s.mayReadWhole(in.principal, typ) {
 			return nil, forbidden("read", typ)
 		}
@@ -33,7 +36,7 @@ func (s *Service) painCourse(in *invocation) (answering, error) {
 		if _, err := read(ctx, r, in.Type, in.ID); err != nil {
 			return Answer{}, err
 		}
-		c, err := s.courseCase(ctx, r, in.ID, filter)
+		c, err := s.courseCase(ctx, &in.principal, r, in.ID, filter)
 		if err != nil {
 			return Answer{}, err
 		}
@@ -84,9 +87,9 @@ func (s *Service) courseFilter(in *invocation) (f course.Filter, err error) {
 }
 
 // courseCase gathers what a course is made from, of all records of the person.
-func (s *Service) courseCase(ctx context.Context, r *store.Reader, id string, f course.Filter) (course.Case, error) {
+func (s *Service) courseCase(ctx context.Context, p *Principal, r *store.Reader, id string, f course.Filter) (course.Case, error) {
 	c := course.Case{Base: s.baseURL, Records: map[string]*fhir.Node{}}
-	who, err := s.person(ctx, r, id)
+	who, err := s.wholePerson(ctx, p, r, id, courseTypes)
 	if err != nil {
 		return c, err
 	}

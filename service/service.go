@@ -74,6 +74,8 @@ type Service struct {
 	capabilities func() []byte
 	// unindexed are the search parameters, by key, that could not index a stored resource.
 	unindexed sync.Map
+	// consentsKept are the Consents that were read last.
+	consentsKept consentsAtHand
 	// atHand keeps what reports of pain of some patients are held against.
 	atHand anchorsAtHand
 }

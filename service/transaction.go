@@ -41,7 +41,11 @@ func (s *Service) transaction(ctx context.Context, p Principal, entries []reques
 			if read == nil {
 				continue
 			}
-			if results[i], err = read(ctx, s.as(&p, r, actions[entries[i].code()])); err == nil {
+			shared, err := s.shared(ctx, &p, r, actions[entries[i].code()])
+			if err == nil {
+				results[i], err = read(ctx, shared)
+			}
+			if err == nil {
 				err = left.takeEntry(ctx, results[i])
 			}
 			if err != nil {

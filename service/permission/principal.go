@@ -12,6 +12,9 @@ type Principal struct {
 	// User is who uses the client (fhirUser), "" where it is not known: a reference such as
 	// "Practitioner/123" for a resource of this server, the whole URL for another server's.
 	User string
+	// Organizations are references to those that the user or the client belongs to, as far as the
+	// token says so.
+	Organizations []string
 	// Roles are the names of the roles that the token gives.
 	Roles []string
 	// Purposes are codes of v3-PurposeOfUse, as far as they are known.

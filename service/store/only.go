@@ -50,6 +50,14 @@ func (r *Reader) Only(part func(typ string) Part, rows Rows) *Reader {
 	return &only
 }
 
+// All gives the reader that a restricted one was made from: one to which everything is there. What
+// it reads must not be shown.
+func (r *Reader) All() *Reader {
+	all := *r
+	all.used, all.only = nil, nil
+	return &all
+}
+
 // partOf is what there is to see of a type.
 func (r *Reader) partOf(typ string) Part {
 	if r.only == nil {
