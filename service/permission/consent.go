@@ -146,7 +146,7 @@ func (c *Consent) Refuses(p *Principal, typ string, at time.Time) Refusal {
 	if p.Unbounded || p.Emergency != "" || p.is(c.Patient) {
 		return Refusal{}
 	}
-	d := decision{instances: map[string]bool{}}
+	var d decision
 	d.apply(&c.root, p, typ, at)
 	r := Refusal{All: d.deny}
 	for id, deny := range d.instances {
@@ -195,6 +195,9 @@ func (d *decision) set(v *provision, typ string) {
 	}
 	for _, ref := range v.data {
 		if id, ok := strings.CutPrefix(ref, typ+"/"); ok {
+			if d.instances == nil {
+				d.instances = map[string]bool{}
+			}
 			d.instances[id] = v.deny
 		}
 	}

@@ -65,6 +65,7 @@ type clause struct {
 	parts   []*clause
 	phrases [][]string // of kind Text
 	text    fullText
+	among   func(s *statement, column string, texts []string, known bool) string // of the engine
 }
 
 // depth is where a clause stands in others.
@@ -155,6 +156,7 @@ func parts(c *search.Clause) []search.Clause {
 func (r *Reader) values(ctx context.Context, c *clause) error {
 	given := c.Values
 	c.Values = append([]search.Value(nil), given...)
+	c.among = r.store.engine.among
 	for i := range c.Values {
 		v := &c.Values[i]
 		id := int64(0)

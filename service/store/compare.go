@@ -66,6 +66,29 @@ func inList(s *statement, column string, texts []string) string {
 	return b.String()
 }
 
+// among keeps to ids and the like, of plain characters: JSON has no others as they are.
+func (*sqliteEngine) among(s *statement, column string, texts []string, known bool) string {
+	list := []byte{'['}
+	for i, text := range texts {
+		if i > 0 {
+			list = append(list, ',')
+		}
+		list = append(append(append(list, '"'), text...), '"')
+	}
+	if known {
+		column = "+" + column
+	}
+	return column + " IN (SELECT CAST(value AS BLOB) FROM json_each(" + s.arg(string(append(list, ']'))) + "))"
+}
+
+func (*postgresEngine) among(s *statement, column string, texts []string, _ bool) string {
+	list := make([][]byte, len(texts))
+	for i, text := range texts {
+		list[i] = []byte(text)
+	}
+	return column + " = ANY(" + s.arg(list) + ")"
+}
+
 // bounds are the characters that end a step of a URL's path.
 const bounds = "/?#"
 

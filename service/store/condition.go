@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"aftercare/fhir"
 	"aftercare/fhir/search"
 )
 
@@ -122,6 +123,9 @@ func (c *clause) match(s *statement, t string) string { return c.matches(s, t, f
 func (c *clause) check(s *statement, t string) string { return c.matches(s, t, true) }
 
 func (c *clause) matches(s *statement, t string, known bool) string {
+	if cond, ok := c.amongMany(s, t, known); ok {
+		return cond
+	}
 	var any []string
 	for i := range c.Values {
 		if cond := c.matchOne(s, t, &c.Values[i], c.systems[i], known); cond != never {
@@ -129,6 +133,37 @@ func (c *clause) matches(s *statement, t string, known bool) string {
 		}
 	}
 	return anyOf(any)
+}
+
+// manyValues is from how many values on they are one argument of a statement: engines take long over
+// many.
+const manyValues = 16
+
+// amongMany is matches for many ids, or references to resources of one type. ok is false for other
+// values.
+func (c *clause) amongMany(s *statement, t string, known bool) (cond string, ok bool) {
+	if len(c.Values) < manyValues || c.Param.Kind != search.ID && c.Param.Kind != search.Reference {
+		return "", false
+	}
+	texts := make([]string, len(c.Values))
+	for i := range c.Values {
+		v := &c.Values[i]
+		if !fhir.ValidID(v.Value) || v.URL != "" || c.systems[i] != c.systems[0] {
+			return "", false
+		}
+		texts[i] = v.Value
+	}
+	if c.Param.Kind == search.ID {
+		return c.among(s, t+".id", texts, false), true
+	}
+	system := c.systems[0]
+	switch {
+	case system < 0:
+		return never, true
+	case c.Values[0].System == "":
+		return "", false
+	}
+	return "(" + c.among(s, t+".target", texts, known) + " AND +" + t + ".type = " + s.arg(system) + ")", true
 }
 
 // anyOf joins conditions by or, as a balanced tree: engines bound how deep a condition nests.

@@ -16,6 +16,9 @@ type engine interface {
 	distant() bool
 	// text is how the engine keeps and finds words.
 	text() fullText
+	// among is the condition that a column is one of many texts, in one argument; known as for
+	// clause.check.
+	among(s *statement, column string, texts []string, known bool) string
 	// failure translates an error that the engine knows, and is nil for others.
 	failure(err error) *fhir.Error
 	// close ends what is left once all connections are closed.

@@ -159,7 +159,8 @@ func (r *Reader) get(ctx context.Context, typ, text, id string, more ...any) (*f
 		return nil, err
 	}
 	s := &statement{args: append([]any{symbol, []byte(id)}, more...)}
-	if r.only != nil {
+	bounded := !r.partOf(typ).All()
+	if bounded {
 		if err := r.expectIndex(ctx); err != nil {
 			return nil, err
 		}
@@ -167,16 +168,14 @@ func (r *Reader) get(ctx context.Context, typ, text, id string, more ...any) (*f
 		if err != nil {
 			return nil, err
 		}
-		if visible != "" {
-			text += " AND r.deleted = 0 AND " + visible
-		}
+		text += " AND r.deleted = 0 AND " + visible
 	}
 	res := &fhir.Resource{Type: typ, ID: id}
 	var updated int64
 	if found, err = r.row(ctx, text, s.args, &res.Version, &updated, &res.Body); err != nil {
 		return nil, err
 	}
-	if r.only != nil {
+	if bounded {
 		if err := r.currentIndex(ctx); err != nil {
 			return nil, err
 		}
