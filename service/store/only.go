@@ -78,16 +78,86 @@ func (r *Reader) bounds(ctx context.Context, typ string) (clauses []*clause, non
 	if part.None {
 		return nil, true, nil
 	}
+	clauses, err = r.made(ctx, part.Clauses)
+	return clauses, false, err
+}
+
+// made are clauses made for the store. Those of a Part lead to no other resource, so they have no
+// bounds themselves.
+func (r *Reader) made(ctx context.Context, given []search.Clause) (clauses []*clause, err error) {
 	count := 0
-	for _, c := range part.Clauses {
-		// Bounds lead to no other resource, so they have no bounds themselves.
+	for _, c := range given {
 		made, err := r.clause(ctx, c, depth{}, &count)
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
 		clauses = append(clauses, made)
 	}
-	return clauses, false, nil
+	return clauses, nil
+}
+
+// split parts the clauses of what there is to see of a type into those that a statement checks, and
+// those that name so many resources that it is faster to look at what one resource refers to.
+func split(part Part) (few, many []search.Clause) {
+	for _, c := range part.Clauses {
+		if namesMany(&c) {
+			many = append(many, c)
+		} else {
+			few = append(few, c)
+		}
+	}
+	return few, many
+}
+
+func namesMany(c *search.Clause) bool {
+	any := func(list []search.Clause) bool {
+		return slices.ContainsFunc(list, func(c search.Clause) bool { return namesMany(&c) })
+	}
+	return len(c.Values) >= manyValues && (c.Param.Kind == search.Reference || c.Param.Kind == search.ID) || c.Not != nil && namesMany(c.Not) || any(c.All) || any(c.Any)
+}
+
+// holdMany reports whether clauses on ids and references hold for the current version of a resource.
+func (r *Reader) holdMany(ctx context.Context, clauses []search.Clause, rid int64, id string) (bool, error) {
+	params := map[int64]*search.Parameter{}
+	for i := range clauses {
+		if err := r.referenceParams(ctx, &clauses[i], params); err != nil {
+			return false, err
+		}
+	}
+	var rows []search.Row
+	err := r.rows(ctx, "SELECT x.param, t.text, x.target FROM index_reference x CROSS JOIN symbol t WHERE x.rid = $1 AND t.id = x.type", []any{rid}, func(scan func(...any) error) error {
+		var param int64
+		var typ, target []byte
+		if err := scan(&param, &typ, &target); err != nil {
+			return err
+		}
+		if p := params[param]; p != nil {
+			rows = append(rows, search.Row{Param: p, System: string(typ), Value: string(target)})
+		}
+		return nil
+	})
+	return err == nil && Part{Clauses: clauses}.Holds(id, rows), err
+}
+
+// referenceParams adds the parameters of a clause by their symbols.
+func (r *Reader) referenceParams(ctx context.Context, c *search.Clause, into map[int64]*search.Parameter) error {
+	if c.Param != nil {
+		symbol, known, err := r.param(ctx, c.Param.Type, c.Param.Code)
+		if known {
+			into[symbol] = c.Param
+		}
+		return err
+	}
+	list := slices.Concat(c.All, c.Any)
+	if c.Not != nil {
+		list = append(list, *c.Not)
+	}
+	for i := range list {
+		if err := r.referenceParams(ctx, &list[i], into); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // visible is the condition that the resource with this rid, of this type, is to be seen; "" for

@@ -142,7 +142,7 @@ func (s *Store) failed(ctx context.Context, err error) error {
 // Get returns the newest version of a resource; Deleted is set where that is a deletion. The
 // error is NotFound if the id was never used.
 func (r *Reader) Get(ctx context.Context, typ, id string) (*fhir.Resource, error) {
-	res, err := r.get(ctx, typ, `SELECT v.version, v.updated, v.body
+	res, err := r.get(ctx, typ, `SELECT v.version, v.updated, v.body, r.rid
 		FROM resource r CROSS JOIN version v
 		WHERE r.type = $1 AND r.id = $2 AND v.seq = r.seq`, id)
 	if err == nil && res == nil {
@@ -159,23 +159,32 @@ func (r *Reader) get(ctx context.Context, typ, text, id string, more ...any) (*f
 		return nil, err
 	}
 	s := &statement{args: append([]any{symbol, []byte(id)}, more...)}
-	bounded := !r.partOf(typ).All()
-	if bounded {
+	part := r.partOf(typ)
+	few, many := split(part)
+	if !part.All() {
 		if err := r.expectIndex(ctx); err != nil {
 			return nil, err
 		}
-		visible, err := r.visible(ctx, s, typ, "r.rid")
-		if err != nil {
+		clauses, err := r.made(ctx, few)
+		if err != nil || part.None {
 			return nil, err
 		}
-		text += " AND r.deleted = 0 AND " + visible
+		text += " AND r.deleted = 0"
+		if len(clauses) > 0 {
+			text += " AND " + allHold(s, clauses, "r.rid")
+		}
 	}
 	res := &fhir.Resource{Type: typ, ID: id}
-	var updated int64
-	if found, err = r.row(ctx, text, s.args, &res.Version, &updated, &res.Body); err != nil {
+	var rid, updated int64
+	if found, err = r.row(ctx, text, s.args, &res.Version, &updated, &res.Body, &rid); err != nil {
 		return nil, err
 	}
-	if bounded {
+	if found && len(many) > 0 {
+		if found, err = r.holdMany(ctx, many, rid, id); err != nil {
+			return nil, err
+		}
+	}
+	if !part.All() {
 		if err := r.currentIndex(ctx); err != nil {
 			return nil, err
 		}
@@ -227,7 +236,7 @@ func (r *Reader) Named(ctx context.Context, params []*search.Parameter, typ, id 
 // Version returns one version of a resource (https://hl7.org/fhir/R4/http.html#vread); Deleted
 // is set where that is a deletion. The error is NotFound if there is no such version.
 func (r *Reader) Version(ctx context.Context, typ, id string, version int64) (*fhir.Resource, error) {
-	res, err := r.get(ctx, typ, `SELECT v.version, v.updated, v.body
+	res, err := r.get(ctx, typ, `SELECT v.version, v.updated, v.body, r.rid
 		FROM resource r CROSS JOIN version v
 		WHERE r.type = $1 AND r.id = $2 AND v.rid = r.rid AND v.version = $3`, id, version)
 	if err != nil {
