@@ -68,7 +68,7 @@ func TestSendersAreToldOfDeath(t *testing.T) {
 func TestTasksOfPainWithoutCauses(t *testing.T) {
 	s := open(t)
 	s.keep(t, `{"resourceType":"Patient","id":"p"}`, anchorIn("op", "2026-03-02", "left"), strings.Replace(anchorIn("out", "2026-06-01", "left"), "single-stage", "removal", 1), hurting("o", "2026-07-01", "5", "twist"))
-	if got := s.nodes(t, "Task", "focus=Observation/o")[0].Str("description"); got != "Discuss with the surgeon." {
+	if got := s.nodes(t, "Task", "focus=Observation/o")[0].Str("description"); got != "Discuss with the surgeon. A clinician should review it." {
 		t.Errorf("got %q", got)
 	}
 }

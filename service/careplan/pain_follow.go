@@ -12,8 +12,8 @@ import (
 const flagDetailExtension = "http://hl7.org/fhir/StructureDefinition/flag-detail"
 
 // task asks those whom the conclusions name, by one Task for an interpretation. It reports whether
-// there is one that is open.
-func (k *keeper) task(i Interpretation, report Source, impression, value string, stands bool) (open bool) {
+// there is one that is open. made is the ClinicalImpression.
+func (k *keeper) task(i Interpretation, report Source, made object, impression, value string, stands bool) (open bool) {
 	var texts []string
 	var about []coding
 	var roles []concept
@@ -36,6 +36,9 @@ func (k *keeper) task(i Interpretation, report Source, impression, value string,
 	was, exists := k.records.existing[existingKey{"Task", interpretationSystem, value}]
 	if !exists && k.records.deleted("Task", interpretationSystem, value) != nil {
 		return false // a person has taken it out
+	}
+	if !exists && k.answered(made, i.reported, about) {
+		return false
 	}
 	if len(texts) == 0 || !stands {
 		if exists {

@@ -36,7 +36,8 @@ type Interpretation struct {
 	title  string // of the ranking's definition
 	anchor *anchor
 	// inputs is a digest of what it was made from. Where that differs, it is another interpretation.
-	inputs string
+	// reported is that of the report alone.
+	inputs, reported string
 	// holds are the rules that put an activity on hold.
 	holds []*painRule
 }
@@ -149,7 +150,7 @@ func (x *painRun) interpret() error {
 	}
 	x.result.Day = formatDate(x.day)
 	x.bind(happened, preExisting)
-	x.result.inputs = x.inputs()
+	x.result.inputs, x.result.reported = x.inputs(), x.reported()
 	switch state, _ := x.state(g.window); state {
 	case "inside":
 	case "unknown":
@@ -240,6 +241,19 @@ func (x *painRun) inputs() string {
 		parts = append(parts, formatDate(x.days[ev.step]))
 	}
 	return hashID(parts...)
+}
+
+// reported is a digest of what was reported.
+func (x *painRun) reported() string {
+	parts := []string{formatDate(x.report.seen), formatDate(x.report.begun), formatDate(x.report.begunBy), string(x.report.score.Raw)}
+	for _, list := range [][]coding{x.report.sites, x.report.triggers, x.report.codes, x.report.sides, x.report.bones} {
+		for _, c := range list {
+			parts = append(parts, c.System, c.Code)
+		}
+		parts = append(parts, "")
+	}
+	digest, _, _ := strings.Cut(hashID(parts...), "-")
+	return digest
 }
 
 // state says how the day lies to a window.
@@ -359,7 +373,7 @@ func (x *painRun) conclude() error {
 			if err != nil {
 				return err
 			}
-			if s != nil {
+			if s != nil && !slices.ContainsFunc(x.result.Conclusions, func(o Statement) bool { return o.Code == s.Code }) {
 				x.result.Conclusions = append(x.result.Conclusions, *s)
 			}
 		}
@@ -372,7 +386,7 @@ func (x *painRun) conclude1(r *painRule) {
 	if o.detected != "" {
 		x.result.Issues = append(x.result.Issues, r.outcome)
 	}
-	if o.flag != "" {
+	if o.flag != "" && !slices.Contains(x.result.flags, r.outcome) {
 		x.result.flags = append(x.result.flags, r.outcome)
 	}
 	if r.holds != "" {

@@ -135,10 +135,7 @@ type painHold struct {
 func (d *derivation) keepReports(anchors *Anchors) *keeper {
 	k := &keeper{derivation: d, anchors: anchors, made: map[string]bool{}}
 	if anchors.closed {
-		for _, report := range d.records.Reports {
-			d.noticeOf("pain-patient-deceased", report, "")
-		}
-		k.endAll()
+		k.keepAfterDeath()
 		return k
 	}
 	reports := slices.Clone(d.records.Reports)
@@ -215,6 +212,9 @@ func (k *keeper) keep(i Interpretation, report Source) string {
 		o.set("previous", reference{Reference: impressionType + "/" + before})
 	}
 	o, _ = k.records.keepOrUpdate(o, was.Node, "status", impressionParts)
+	if !exists || ownStatus(was.Node, "status") {
+		reportedIn(o, i.reported)
+	}
 	o.arrange(impressionOrder)
 	k.put(impressionType, id, o, i, report)
 	k.noticeOf("pain-interpreted", report, impressionType+"/"+id)
@@ -227,7 +227,7 @@ func (k *keeper) keep(i Interpretation, report Source) string {
 			k.holds = append(k.holds, painHold{i.Plan, rule, impressionType + "/" + id})
 		}
 	}
-	open := k.task(i, report, id, value, stands)
+	open := k.task(i, report, o, id, value, stands)
 	k.flag(i, report, id, value, open)
 	if stands {
 		k.issues(i, report, key)
@@ -315,14 +315,27 @@ func (k *keeper) end(s Source, o object, given bool, reason string, basis []Sour
 	k.emit(s.Type, s.ID, o, basis, nil)
 }
 
-// endAll ends what asks for something to be done, for a patient who has died. The ClinicalImpressions
-// stay.
-func (k *keeper) endAll() {
+// keepAfterDeath ends what asks for something to be done, for a patient who has died. The
+// ClinicalImpressions stay, but for those whose report has been withdrawn.
+func (k *keeper) keepAfterDeath() {
+	reported := map[string]bool{}
+	for _, report := range k.records.Reports {
+		k.noticeOf("pain-patient-deceased", report, "")
+		if ranking := k.engine.painRanking(); ranking != nil {
+			_, refused := k.engine.painReport(report, ranking)
+			reported[report.ref()] = refused == ""
+		}
+	}
 	for _, s := range k.records.existingOf(impressionType) {
-		k.back = append(k.back, s.ref())
-		if value := identifierIn(s.Node, interpretationSystem); value != "" {
+		value, of := identifierIn(s.Node, interpretationSystem), OfReport(s.Node)
+		switch {
+		case value != "" && k.looked(of) && !slices.ContainsFunc(of, func(ref string) bool { return reported[ref] }):
+			k.takeBack(s, k.records.Reports)
+			continue
+		case value != "":
 			k.endWith(value, "cancelled", "inactive", "patient-deceased")
 		}
+		k.back = append(k.back, s.ref())
 	}
 }
 
