@@ -226,3 +226,5 @@ func request(token string, headers ...string) *http.Request {
 	}
 	return r
 }
+
+var discard = slog.New(slog.DiscardHandler)

@@ -132,6 +132,12 @@ func parseJWK(raw json.RawMessage) (key, error) {
 	if public, ok := k.public.(*rsa.PublicKey); ok && (public.N.BitLen() < minRSABits || public.N.BitLen() > maxRSABits) {
 		return key{}, fmt.Errorf("is an RSA key of less than %d or more than %d bits", minRSABits, maxRSABits)
 	}
+	if _, ok := k.public.(ed25519.PublicKey); ok { // the library fills up what is too short
+		var sent struct{ X string }
+		if json.Unmarshal(raw, &sent) != nil || base64.RawURLEncoding.DecodedLen(len(sent.X)) != ed25519.PublicKeySize {
+			return key{}, errors.New("is an Ed25519 key of another length")
+		}
+	}
 	sum, err := parsed.Thumbprint(crypto.SHA256)
 	if err != nil {
 		return key{}, errors.New("cannot be named by its content")
