@@ -1,0 +1,251 @@
+package main
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// keyPair makes a key, and writes its public part as a JWK Set.
+func keyPair(t *testing.T) (private *ecdsa.PrivateKey, file string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &private.PublicKey, KeyID: "1", Use: "sig"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file = filepath.Join(t.TempDir(), "jwks.json")
+	if err := os.WriteFile(file, set, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return private, file
+}
+
+func TestClientCommands(t *testing.T) {
+	_, set := keyPair(t)
+	onEachEngine(t, func(t *testing.T, database string) {
+		inFile := filepath.Join(t.TempDir(), "clients.json")
+		content, err := os.ReadFile(set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(inFile, []byte(`[{"client_id":"of-file","jwks":`+string(content)+`,"scope":"system/*.rs"}]`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		environ := []string{database, "AFTERCARE_AUTH=jwt", "AFTERCARE_BASE_URL=https://a.example/fhir", "AFTERCARE_KEYS=" + t.TempDir(), "AFTERCARE_AUTH_CLIENTS=" + inFile, "AFTERCARE_LOG_LEVEL=error"}
+		client := func(args ...string) (int, string) {
+			var stdout, stderr bytes.Buffer
+			code := run(t.Context(), append([]string{"client"}, args...), environ, &stdout, &stderr)
+			return code, stdout.String() + stderr.String()
+		}
+		for _, step := range []struct {
+			args string
+			code int
+			want string
+		}{
+			{"list", 0, "of-file"},
+			{"add engine --scope system/Patient.rs --jwks " + set + " --name Engine", 0, "engine is registered"},
+			{"add engine --scope system/Patient.rs --jwks " + set, 1, "one client for good"},
+			{"add of-file --scope system/Patient.rs --jwks " + set, 1, "already"},
+			{"add other --scope system/Patient.rs", 1, "either jwks or jwks_uri"},
+			{"add other --jwks " + set, 1, "scope must be"},
+			{"add other --scope user/Patient.rs --jwks " + set, 1, "level system"},
+			{"add other --scope system/Patient.rs --jwks-uri http://a.example/jwks", 1, "https"},
+			{"add other --scope system/Patient.rs --jwks none.json", 1, "none.json"},
+			{"add", 2, "accepts 1 arg"},
+			{"revoke nobody", 1, "no client"},
+			{"revoke engine", 0, "engine is revoked"},
+			{"revoke of-file", 0, "of-file is revoked"},
+			{"revoke engine", 0, "engine is revoked"},
+			{"add engine --scope system/Patient.rs --jwks " + set, 1, "one client for good"},
+			{"", 2, "add, list or revoke"},
+		} {
+			if code, out := client(strings.Fields(step.args)...); code != step.code || !strings.Contains(out, step.want) {
+				t.Errorf("client %s: %d %s", step.args, code, out)
+			}
+		}
+		code, out := client("list")
+		today := time.Now().UTC().Format(time.DateOnly)
+		for _, name := range []string{"engine", "of-file"} {
+			found := false
+			for line := range strings.Lines(out) {
+				if strings.HasPrefix(line, name+" ") {
+					found = strings.Contains(line, "system/") && strings.Contains(line, today)
+				}
+			}
+			if code != 0 || !found {
+				t.Errorf("%s is not listed as revoked today: %s", name, out)
+			}
+		}
+	})
+}
+
+// A program is registered, gets a token, and reads with it; all by TLS.
+func TestServeWithTokensAndTLS(t *testing.T) {
+	private, set := keyPair(t)
+	folder := t.TempDir()
+	roots := certify(t, folder)
+	listen := freeAddress(t)
+	environ := []string{
+		"AFTERCARE_LISTEN=" + listen, "AFTERCARE_BASE_URL=https://" + listen + "/fhir", "AFTERCARE_AUTH=jwt",
+		"AFTERCARE_DATABASE=sqlite:" + filepath.Join(folder, "a.db"),
+		"AFTERCARE_TLS_CERT=" + filepath.Join(folder, "cert.pem"), "AFTERCARE_TLS_KEY=" + filepath.Join(folder, "key.pem"),
+	}
+	var out bytes.Buffer
+	if code := run(t.Context(), []string{"client", "add", "engine", "--scope", "system/Patient.cruds", "--jwks", set}, environ, &out, &out); code != exitOK {
+		t.Fatal(out.String())
+	}
+	p := start(t, []string{"serve"}, environ...)
+	base := p.waitFor(t, &p.stderr, `"msg":"ready","base":"([^"]+)"`)
+	for line := range strings.Lines(p.stderr.String()) {
+		if strings.Contains(line, `"msg":"migration applied"`) {
+			continue
+		}
+		if !strings.Contains(line, "a token is needed") {
+			t.Errorf("the first log line is %s", line)
+		}
+		break
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true}}
+	send := func(request *http.Request) (int, string) {
+		t.Helper()
+		response, err := client.Do(request.WithContext(t.Context()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode, string(body)
+	}
+	get := func(url, token string) (int, string) {
+		t.Helper()
+		request, err := http.NewRequest(http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if token != "" {
+			request.Header.Set("Authorization", "Bearer "+token)
+		}
+		return send(request)
+	}
+	if status, body := get(base+"/metadata", ""); status != http.StatusOK || !strings.Contains(body, "oauth-uris") || !strings.Contains(body, `"valueUri":"https://`+listen+`/auth/token"`) || !strings.Contains(body, "SMART-on-FHIR") {
+		t.Errorf("metadata: %d %.300s", status, body)
+	}
+	status, body := get(base+"/.well-known/smart-configuration", "")
+	var discovered struct {
+		Token string `json:"token_endpoint"`
+	}
+	if err := json.Unmarshal([]byte(body), &discovered); status != http.StatusOK || err != nil {
+		t.Fatalf("discovery: %d %s", status, body)
+	}
+	a := jwt.NewWithClaims(jwt.SigningMethodES384, jwt.MapClaims{"iss": "engine", "sub": "engine", "aud": discovered.Token, "exp": time.Now().Add(time.Minute).Unix(), "jti": "1"})
+	a.Header["kid"] = "1"
+	assertion, err := a.SignedString(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := url.Values{
+		"grant_type": {"client_credentials"}, "scope": {"system/Patient.rs"},
+		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}, "client_assertion": {assertion},
+	}
+	request, err := http.NewRequest(http.MethodPost, discovered.Token, strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	status, body = send(request)
+	var issued struct {
+		Token string `json:"access_token"`
+	}
+	if err := json.Unmarshal([]byte(body), &issued); status != http.StatusOK || err != nil {
+		t.Fatalf("token: %d %s", status, body)
+	}
+	if status, body := get(base+"/Patient", issued.Token); status != http.StatusOK || !strings.Contains(body, "searchset") {
+		t.Errorf("with the token: %d %s", status, body)
+	}
+	if status, _ := get(base+"/Patient", ""); status != http.StatusUnauthorized {
+		t.Errorf("without: %d", status)
+	}
+	if code := run(t.Context(), []string{"check"}, environ, io.Discard, &out); code != exitOK {
+		t.Errorf("check: %s", out.String())
+	}
+	certify(t, filepath.Join(folder)) // a certificate that the service does not have yet
+	if code := run(t.Context(), []string{"check"}, environ, io.Discard, io.Discard); code != exitFailed {
+		t.Errorf("check takes another certificate: %d", code)
+	}
+	old := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MaxVersion: tls.VersionTLS11}, DisableKeepAlives: true}}
+	if response, err := old.Get(base + "/metadata"); err == nil {
+		response.Body.Close()
+		t.Error("TLS 1.1 is spoken")
+	}
+	p.stop()
+	if code := <-p.code; code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	if strings.Contains(p.stderr.String(), "eyJ") {
+		t.Error("the log has a token")
+	}
+}
+
+// certify writes a certificate for 127.0.0.1 and its key, and gives what trusts it.
+func certify(t *testing.T, folder string) *x509.CertPool {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	about := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, about, about, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: der}, "key.pem": {Type: "PRIVATE KEY", Bytes: secret}} {
+		if err := os.WriteFile(filepath.Join(folder, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(cert)
+	return pool
+}
+
+// The demonstration needs no token, whatever is configured, and is for this machine alone.
+func TestDemoWithTokensConfigured(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	environ := []string{"AFTERCARE_LISTEN=0.0.0.0:0", "AFTERCARE_AUTH=jwt", "AFTERCARE_BASE_URL=https://a.example/fhir"}
+	if code := run(t.Context(), []string{"demo", "--exit"}, environ, &stdout, &stderr); code != exitFailed || !strings.Contains(stderr.String(), "loopback") {
+		t.Errorf("%d: %s", code, stderr.String())
+	}
+}
