@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 
+	"aftercare/api/auth"
 	"aftercare/service/store/postgrestest"
 
 	"github.com/gin-gonic/gin"
@@ -39,6 +40,8 @@ type server struct {
 	logs   *logBuffer
 	spans  *tracetest.InMemoryExporter
 	meters *sdkmetric.ManualReader
+	// authority judges tokens, nil where none is needed.
+	authority *auth.Authority
 	// handlers are those that run: a client may have its answer before the request's span
 	// and log line are finished, so tests wait for them.
 	handlers sync.WaitGroup
@@ -71,6 +74,7 @@ func start(t testing.TB, s setup) *server {
 	if s.options != nil {
 		s.options(&o)
 	}
+	out.authority = o.Auth
 	a, err := newAPI(o)
 	if err != nil {
 		t.Fatal(err)

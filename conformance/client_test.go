@@ -10,9 +10,15 @@ import (
 
 // A FHIR client library from npm, which nobody here has written, completes its work against
 // the running service. The folder client has the script and the library's pinned version.
-// Without node or npm the test is skipped, but fails where CI is set; make test installs
-// them.
 func TestClientLibrary(t *testing.T) {
+	node := clientScripts(t)
+	onEachEngine(t, func(t *testing.T, s *server) { node(t, "client.test.js", "BASE="+s.base) })
+}
+
+// clientScripts gives what runs a script of the folder client with its libraries. Without node or
+// npm the test is skipped, but fails where CI is set; make test installs them.
+func clientScripts(t *testing.T) func(t *testing.T, script string, environ ...string) {
+	t.Helper()
 	absent := func(why string) {
 		t.Helper()
 		if os.Getenv("CI") != "" {
@@ -30,7 +36,7 @@ func TestClientLibrary(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
-	defer cancel()
+	t.Cleanup(cancel)
 	command := func(environ []string, name string, args ...string) ([]byte, error) {
 		c := exec.CommandContext(ctx, name, args...)
 		c.Dir = folder
@@ -40,11 +46,12 @@ func TestClientLibrary(t *testing.T) {
 	if out, err := command(nil, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"); err != nil {
 		absent("npm ci: " + err.Error() + "\n" + string(out))
 	}
-	onEachEngine(t, func(t *testing.T, s *server) {
-		out, err := command([]string{"BASE=" + s.base}, "node", "client.test.js")
+	return func(t *testing.T, script string, environ ...string) {
+		t.Helper()
+		out, err := command(environ, "node", script)
 		if err != nil {
 			t.Error(err)
 		}
 		t.Logf("%s", out)
-	})
+	}
 }
