@@ -148,12 +148,11 @@ func TestSlowIssuersHoldUpOneCaller(t *testing.T) {
 }
 
 func TestKeysThatAreLeftOut(t *testing.T) {
-	rsa := map[string]any{}
 	full := struct{ Keys []map[string]any }{}
 	if err := json.Unmarshal(jwks("RS256", "ES256", "EdDSA"), &full); err != nil {
 		t.Fatal(err)
 	}
-	rsa = full.Keys[0]
+	rsa := full.Keys[0]
 	change := func(k map[string]any, name string, value any) map[string]any {
 		out := map[string]any{name: value}
 		for n, v := range k {
