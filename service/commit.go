@@ -8,6 +8,7 @@ import (
 
 	"aftercare/fhir"
 	"aftercare/fhir/search"
+	"aftercare/service/permission"
 	"aftercare/service/store"
 )
 
@@ -366,6 +367,7 @@ func (s *Service) requireTargets(ctx context.Context, tx *store.Tx, found *resol
 		return nil
 	}
 	known := map[string]bool{}
+	seen := s.as(found.by, &tx.Reader, permission.Read)
 	for i, c := range found.contents {
 		if c == nil { // a deletion
 			continue
@@ -375,7 +377,11 @@ func (s *Service) requireTargets(ctx context.Context, tx *store.Tx, found *resol
 			if _, served := fhir.Served(l.typ); !served || known[key] || sure.exists(key) {
 				continue
 			}
-			r, err := tx.Get(ctx, l.typ, l.id)
+			reader := &tx.Reader
+			if !s.part(found.by, found.ws[i].typ, permission.Create).All() { // or they could find out what is there
+				reader = seen
+			}
+			r, err := reader.Get(ctx, l.typ, l.id)
 			switch {
 			case fhir.KindOf(err) == fhir.NotFound && err != nil, err == nil && r.Deleted:
 				return found.ws[i].placed(fhir.Errorf(fhir.Unprocessable, "not-found", l.place, "The %s that this refers to is not on this server.", l.typ))

@@ -85,6 +85,7 @@ func twoPatients(t testing.TB, s *Service) {
 			"category":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/observation-category","code":%[2]q}]}],
 			"code":{"text":"x","coding":[{"system":"urn:c","code":%[1]q}]},"subject":{"reference":"Patient/%[3]s"},"performer":[{"reference":"Practitioner/p"}],"valueString":"x"}`, id, category, of)
 	}
+	put(`{"resourceType":"Practitioner","id":"p","name":[{"family":"P"}]}`)
 	for _, of := range []string{"a", "b"} {
 		put(fmt.Sprintf(`{"resourceType":"Patient","id":%q,"identifier":[{"system":"urn:p","value":%[1]q}],"name":[{"family":"Family-%[1]s"}],"generalPractitioner":[{"reference":"Practitioner/p"}]}`, of))
 		put(observation(of+"-pain", of, "survey"), observation(of+"-lab", of, "laboratory"), observation(of+"-gone", of, "survey"),
@@ -93,7 +94,7 @@ func twoPatients(t testing.TB, s *Service) {
 			fmt.Sprintf(`{"resourceType":"Device","id":"%s-device","patient":{"reference":"Patient/%[1]s"}}`, of),
 			fmt.Sprintf(`{"resourceType":"CarePlan","id":"%s-plan","status":"active","intent":"plan","subject":{"reference":"Patient/%[1]s"},"title":"x"}`, of))
 	}
-	put(`{"resourceType":"Practitioner","id":"p","name":[{"family":"P"}]}`, `{"resourceType":"Device","id":"n-device"}`, observation("moved", "b", "survey"),
+	put(`{"resourceType":"Device","id":"n-device"}`, observation("moved", "b", "survey"),
 		`{"resourceType":"Subscription","id":"s","status":"off","reason":"x","criteria":"Observation?","channel":{"type":"rest-hook"}}`)
 	put(observation("moved", "a", "survey"))
 	for _, of := range []string{"a", "b"} {

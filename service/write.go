@@ -201,6 +201,9 @@ func (s *Service) put(ctx context.Context, tx *store.Tx, by *Principal, w *write
 		}
 		return Written{Resource: stored, Created: true, Changed: true}, nil
 	}
+	if err := s.mayReplace(ctx, &tx.Reader, by, w.typ, id); err != nil {
+		return Written{}, err
+	}
 	current, err := tx.Get(ctx, w.typ, id)
 	switch kind := fhir.KindOf(err); {
 	case err != nil && kind != fhir.NotFound:
@@ -209,9 +212,6 @@ func (s *Service) put(ctx context.Context, tx *store.Tx, by *Principal, w *write
 		current = nil
 	}
 	exists := current != nil && !current.Deleted
-	if err := s.mayReplace(ctx, &tx.Reader, by, w.typ, id); err != nil {
-		return Written{}, err
-	}
 	if err := w.when.hold(current); err != nil {
 		return Written{}, err
 	}
