@@ -2,15 +2,14 @@
 #
 #   docker build --build-arg VERSION=0.1.0 -t aftercare .
 #
-# This version of the service knows no tokens, so it refuses every address but loopback.
-# A published port (-p) therefore does not reach it. For a trial on your own machine let
-# it share the machine's network:
+# Without tokens the service refuses every address but loopback, so a published port (-p)
+# does not reach it. For a trial on your own machine let it share the machine's network:
 #
 #   docker run --rm --network host -v aftercare-data:/data aftercare
 #   docker run --rm --network host aftercare demo
 #
-# Elsewhere put a proxy that authenticates callers into the same network namespace, as
-# charts/aftercare does.
+# With tokens (AFTERCARE_AUTH=jwt) it may listen on all addresses, AFTERCARE_LISTEN=0.0.0.0:8080,
+# with TLS of its own (AFTERCARE_TLS_CERT) or behind a proxy; see the README.
 
 FROM golang:1.26-bookworm AS build
 WORKDIR /src

@@ -88,6 +88,11 @@ spec:
           mountPath: /database
           readOnly: true
         {{- end }}
+        {{- if and .Values.tokens.enabled .Values.tokens.keysSecretName }}
+        - name: keys
+          mountPath: /keys
+          readOnly: true
+        {{- end }}
         {{- if .Values.definitions }}
         - name: definitions
           mountPath: /definitions
@@ -111,6 +116,12 @@ spec:
         items:
           - key: ca.crt
             path: ca.crt
+    {{- end }}
+    {{- if and .Values.tokens.enabled .Values.tokens.keysSecretName }}
+    - name: keys
+      secret:
+        secretName: {{ .Values.tokens.keysSecretName }}
+        defaultMode: 0440
     {{- end }}
     {{- if .Values.definitions }}
     - name: definitions
