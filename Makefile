@@ -15,7 +15,7 @@ test: ## run all tests, then the shorter ones with the race detector; installs w
 	@scripts/test-needs
 	$(GO) test -timeout 20m ./...
 	CGO_ENABLED=1 $(GO) test -race -short -timeout 20m -skip '^TestCases' -gcflags='modernc.org/sqlite/lib=-race=false' \
-		-gcflags='modernc.org/libc=-race=false' ./api ./config ./fhir/... ./service ./service/memory ./service/store
+		-gcflags='modernc.org/libc=-race=false' ./api/... ./config ./fhir/... ./service ./service/memory ./service/store
 
 lint: ## gofmt, go vet and golangci-lint
 	@scripts/lint

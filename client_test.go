@@ -20,6 +20,9 @@ import (
 	"testing"
 	"time"
 
+	"aftercare/fhir"
+	"aftercare/fhir/validate"
+
 	"github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -154,6 +157,26 @@ func TestServeWithTokensAndTLS(t *testing.T) {
 	}
 	if status, body := get(base+"/metadata", ""); status != http.StatusOK || !strings.Contains(body, "oauth-uris") || !strings.Contains(body, `"valueUri":"https://`+listen+`/auth/token"`) || !strings.Contains(body, "SMART-on-FHIR") {
 		t.Errorf("metadata: %d %.300s", status, body)
+	} else {
+		statement, err := fhir.Parse([]byte(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := validate.New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, issue := range v.Resource(statement, "CapabilityStatement") {
+			t.Errorf("metadata: %s %v %s", issue.Severity, issue.Expression, issue.Text)
+		}
+	}
+	if request, err := http.NewRequest(http.MethodGet, base+"/metadata", nil); err != nil {
+		t.Error(err)
+	} else {
+		request.Header.Set("Authorization", "Bearer "+strings.Repeat("x", maxHeader+8<<10))
+		if status, _ := send(request); status != http.StatusRequestHeaderFieldsTooLarge {
+			t.Errorf("headers that are too large: %d", status)
+		}
 	}
 	status, body := get(base+"/.well-known/smart-configuration", "")
 	var discovered struct {

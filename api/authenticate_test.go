@@ -222,6 +222,28 @@ func TestPrincipalOfARequest(t *testing.T) {
 	}
 }
 
+// A browser asks before it sends a token along, and shows its page why one was refused.
+func TestPreflightsNeedNoToken(t *testing.T) {
+	const origin = "https://dashboard.example"
+	s, _ := startWithTokens(t, setup{options: func(o *Options) { o.CORSOrigins = []string{origin} }})
+	a := s.do(t, http.MethodOptions, s.base+"/Patient/p1", "", "Origin", origin, "Access-Control-Request-Method", "GET", "Access-Control-Request-Headers", "authorization").want(t, http.StatusNoContent, "")
+	for _, header := range []string{"Authorization", auth.PurposeHeader, auth.EmergencyHeader} {
+		if !strings.Contains(a.header.Get("Access-Control-Allow-Headers"), header) {
+			t.Errorf("%s may not be sent: %v", header, a.header)
+		}
+	}
+	a = s.do(t, http.MethodGet, s.base+"/Patient/p1", "", "Origin", origin).want(t, http.StatusUnauthorized, "login")
+	if a.header.Get("Access-Control-Allow-Origin") != origin || !strings.Contains(a.header.Get("Access-Control-Expose-Headers"), "WWW-Authenticate") {
+		t.Errorf("%v", a.header)
+	}
+	a = s.do(t, http.MethodGet, s.base+auth.DiscoveryPath, "", "Origin", origin, "Accept", "text/html").want(t, http.StatusOK, "")
+	if a.header.Get("Access-Control-Allow-Origin") != origin || a.header.Get("Content-Type") != "application/json" {
+		t.Errorf("discovery: %v", a.header)
+	}
+	open := start(t, setup{})
+	open.do(t, http.MethodGet, open.base+auth.DiscoveryPath, "").want(t, http.StatusNotFound, "")
+}
+
 func TestMetricsAreForThisMachine(t *testing.T) {
 	s, _ := startWithTokens(t, setup{})
 	for _, header := range []string{"Forwarded", "X-Forwarded-For", "Via"} {

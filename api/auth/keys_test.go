@@ -221,6 +221,22 @@ func TestKeysWithTheSameName(t *testing.T) {
 	}
 }
 
+func FuzzJWKS(f *testing.F) {
+	for _, seed := range []string{string(jwks("RS256", "ES256", "ES384", "ES512", "EdDSA")), `{"keys":[{"kty":"oct","k":"AAAA","kid":"a"}]}`, `{"keys":[null]}`, `{"keys":[]}`} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		keys, _, err := parseJWKS([]byte(text))
+		if err != nil {
+			return
+		}
+		again, left, err := parseJWKS(newKeySet(keys).jwks())
+		if err != nil || len(left) > 0 || newKeySet(again).sum != newKeySet(keys).sum {
+			t.Errorf("%q: %v, %v", text, left, err)
+		}
+	})
+}
+
 func TestFreshness(t *testing.T) {
 	for header, want := range map[string]time.Duration{
 		"": freshUsual, "public": freshUsual, "max-age=60": time.Minute, "public, Max-Age=\"60\", must-revalidate": time.Minute,
