@@ -3,7 +3,6 @@ package fhir
 import (
 	"bytes"
 	"encoding/json"
-	"slices"
 	"strconv"
 	"time"
 )
@@ -53,7 +52,7 @@ type Draft struct {
 // NewDraft splits a parsed resource for stamping. The caller has checked that n is an
 // object with a resourceType.
 func NewDraft(n *Node) *Draft {
-	d := &Draft{Type: n.Str("resourceType"), ID: n.Str("id")}
+	d := &Draft{Type: n.Str("resourceType"), ID: n.Str("id"), tail: make([]byte, 0, len(n.Raw)+1)}
 	for _, m := range n.Members {
 		switch m.Name {
 		case "resourceType", "id":
@@ -86,7 +85,6 @@ func appendMember(b []byte, m Member) []byte {
 
 // appendCompact appends JSON that was parsed, without the white space between its tokens.
 func appendCompact(b, raw []byte) []byte {
-	b = slices.Grow(b, len(raw))
 	from, quoted := 0, false
 	for i := 0; i < len(raw); i++ {
 		switch raw[i] {

@@ -177,3 +177,24 @@ func TestPainHoldsLoadingThatHasBegun(t *testing.T) {
 		t.Errorf("%q", states)
 	}
 }
+
+// Of more reports than are looked at again, what was made of the earliest stays as it was, and a new
+// report is interpreted all the same.
+func TestTheLatestReportsAreLookedAtAgain(t *testing.T) {
+	s := open(t)
+	s.maxReports = 2
+	s.keep(t, `{"resourceType":"Patient","id":"p"}`, anchorIn("op", "2026-03-02", "left"),
+		osseoPain("first", "2026-06-02", "4", "muscle-insertion"), osseoPain("second", "2026-06-03", "4", "muscle-insertion"), osseoPain("third", "2026-06-04", "4", "muscle-insertion"))
+	inside := "enth 13, musc 7"
+	wantState(t, s, "at first", "loading not-started", "impression in-progress of Observation/first: "+inside, "impression in-progress of Observation/second: "+inside, "impression in-progress of Observation/third: "+inside)
+	s.keep(t, anchorIn("op", "2026-04-02", "left")) // now all are too early
+	early := "enth 9, musc 7"
+	moved := []string{
+		"loading not-started", "impression in-progress of Observation/first: " + inside,
+		"impression entered-in-error of Observation/second: " + inside, "impression in-progress of Observation/second: " + early,
+		"impression entered-in-error of Observation/third: " + inside, "impression in-progress of Observation/third: " + early,
+	}
+	wantState(t, s, "operation moved", moved...)
+	s.keep(t, osseoPain("fourth", "2026-07-02", "4", "muscle-insertion"))
+	wantState(t, s, "one more", append(moved, "impression in-progress of Observation/fourth: "+inside)...)
+}

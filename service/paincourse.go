@@ -42,7 +42,7 @@ func (s *Service) painCourse(in *invocation) (answering, error) {
 		}
 		found := s.pain.Of(c, filter)
 		if in.Format != "" {
-			body, err := chart.Draw(found, in.Format)
+			body, err := chart.Draw(found, s.pain.Words(), in.Format)
 			return Answer{Body: body, Format: in.Format}, err
 		}
 		body, err := found.Parameters()

@@ -183,7 +183,7 @@ func (s *Service) latestReports(ctx context.Context, r *store.Reader, c *carepla
 			return false, err
 		}
 		for _, found := range page.Resources {
-			if len(c.Reports) == maxReports {
+			if len(c.Reports) == s.maxReports {
 				return true, nil
 			}
 			source, err := asSource(found)

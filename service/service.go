@@ -63,8 +63,10 @@ type Service struct {
 	// stored ahead; staged, if not nil, is run between that and the transaction, by tests:
 	// before all of it is confirmed for the last time outside the transaction, and after.
 	stageFrom int
-	staged    func(confirmed bool)
-	software  string
+	// maxReports is how many reports of pain of a patient are looked at again.
+	maxReports int
+	staged     func(confirmed bool)
+	software   string
 	// tokenURL and introspectURL are shown in the CapabilityStatement.
 	tokenURL, introspectURL string
 	started                 time.Time
@@ -124,7 +126,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 func begin(ctx context.Context, o Options, known *knowledge) (*Service, error) {
 	s := &Service{
 		knowledge: known, store: o.Store, baseURL: o.BaseURL, mustExist: o.References == "exist", log: o.Logger, now: o.Now, newID: o.NewID,
-		maxEntries: o.MaxBundleEntries, maxResource: o.MaxResource, stageFrom: stageFrom, software: o.Software, tokenURL: o.TokenURL, introspectURL: o.IntrospectURL, progressPause: progressPause,
+		maxEntries: o.MaxBundleEntries, maxResource: o.MaxResource, stageFrom: stageFrom, maxReports: maxReports, software: o.Software, tokenURL: o.TokenURL, introspectURL: o.IntrospectURL, progressPause: progressPause,
 	}
 	if s.store == nil || s.baseURL == "" {
 		return nil, errors.New("service: Store and BaseURL are required")

@@ -24,7 +24,7 @@ func painProfiles(t testing.TB) *Profiles {
 // pain is a report of pain with some more members.
 func pain(more string) *fhir.Node {
 	n, err := fhir.Parse([]byte(`{"resourceType":"Observation","status":"final","code":{"coding":[{"system":"http://loinc.org","code":"72514-3"}]},
-	"effectiveDateTime":"2026-07-02T08:30:00+01:00"` + more + `}`))
+	"subject":{"reference":"Patient/p"},"effectiveDateTime":"2026-07-02T08:30:00+01:00"` + more + `}`))
 	if err != nil {
 		panic(err)
 	}
@@ -92,6 +92,16 @@ func TestPainReportsAreWarnedAbout(t *testing.T) {
 				t.Errorf("got %q, want %q", all, c.want)
 			}
 		})
+	}
+}
+
+func TestPainReportsOfNobodyAreWarnedAbout(t *testing.T) {
+	n, err := fhir.Parse([]byte(strings.Replace(string(pain(`,"valueInteger":4`).Raw), `"subject":{"reference":"Patient/p"},`, "", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := painProfiles(t).Check(n); len(got) != 1 || !strings.Contains(got[0].Text, "no patient") {
+		t.Errorf("got %v", got)
 	}
 }
 

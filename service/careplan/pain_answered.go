@@ -25,8 +25,12 @@ func reportedIn(impression object, reported string) {
 // answered reports that a person has finished a Task that asked the same of an interpretation before
 // this one: the report was the same, and so were the causes with their scores.
 func (k *keeper) answered(made object, reported string, about []coding) bool {
+	before := memberOf(made, "previous").Str("reference")
+	if before == "" {
+		return false
+	}
 	found, seen := foundIn(made.node()), map[string]bool{}
-	for before := memberOf(made, "previous").Str("reference"); before != ""; {
+	for before != "" {
 		s := k.records.existingAt(impressionType, strings.TrimPrefix(before, impressionType+"/"))
 		if s == nil || seen[before] {
 			return false

@@ -31,11 +31,12 @@ type Rules struct {
 	limits map[Coding][2]float64
 	// means are the codes that ConceptMaps translate a code to.
 	means map[Coding][]Coding
+	words Words
 }
 
 // Read reads the ValueSets pain-scales, pain-sites, pain-windows, laterality and eligible-sites,
-// the ObservationDefinitions of the scales and the ConceptMaps. The error names the ValueSet that
-// is missing, or that does more than list codes.
+// the ObservationDefinitions of the scales, the ConceptMaps and the words in charts. The error names
+// what is missing, or the ValueSet that does more than list codes.
 func Read(definitions []*fhir.Node, zone *time.Location) (*Rules, error) {
 	r := &Rules{zone: zone, names: map[Coding]string{}, limits: map[Coding][2]float64{}, means: map[Coding][]Coding{}}
 	for url, into := range map[string]*[]Coding{scalesSet: &r.scales, sitesSet: &r.sites, windowsSet: &r.windows, sidesSet: &r.sides, bonesSet: &r.bones} {
@@ -52,6 +53,11 @@ func Read(definitions []*fhir.Node, zone *time.Location) (*Rules, error) {
 			}
 		}
 	}
+	words, err := readWords(definitions)
+	if err != nil {
+		return nil, err
+	}
+	r.words = words
 	for _, d := range definitions {
 		switch d.Str("resourceType") {
 		case "ObservationDefinition":

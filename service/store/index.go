@@ -56,32 +56,32 @@ func key(s string) []byte {
 	return append([]byte(s[:prefixLimit]), sum[:]...)
 }
 
-// values is what is stored of a row besides rid, param and part. system is the symbol of
-// row.System.
-func values(row *search.Row, system int64) ([]any, error) {
+// values is what is stored of a row. system is the symbol of row.System.
+func values(row *search.Row, system, rid, param, part int64) ([]any, error) {
+	out := append(make([]any, 0, 7), rid, param, part)
 	switch row.Param.Kind {
 	case search.Token, search.Reference:
-		return []any{key(row.Value), system}, nil
+		return append(out, key(row.Value), system), nil
 	case search.Date:
-		return []any{row.Low, row.High}, nil
+		return append(out, row.Low, row.High), nil
 	case search.String:
 		exact := []byte{}
 		if row.Exact != "" && row.Exact != row.Value {
 			exact = key(row.Exact)
 		}
-		return []any{key(row.Value), exact}, nil
+		return append(out, key(row.Value), exact), nil
 	case search.Pieces:
 		if len(row.Value) > search.PieceText {
 			return nil, fmt.Errorf("parameter %s has a piece of %d bytes", row.Param.Key(), len(row.Value))
 		}
-		return []any{[]byte(row.Value), []byte{}}, nil
+		return append(out, []byte(row.Value), []byte{}), nil
 	case search.URI:
-		return []any{key(row.Value)}, nil
+		return append(out, key(row.Value)), nil
 	case search.Number, search.Quantity:
 		if math.IsNaN(row.NumberLow) || math.IsNaN(row.NumberHigh) {
 			return nil, fmt.Errorf("parameter %s has a value that is no number", row.Param.Key())
 		}
-		return []any{row.NumberLow, row.NumberHigh, key(row.Value), system}, nil
+		return append(out, row.NumberLow, row.NumberHigh, key(row.Value), system), nil
 	}
 	return nil, fmt.Errorf("parameter %s has no index", row.Param.Key())
 }
@@ -126,11 +126,11 @@ func (tx *Tx) indexRow(ctx context.Context, rid int64, row *search.Row) error {
 	if err != nil {
 		return err
 	}
-	stored, err := values(row, system)
+	stored, err := values(row, system, rid, param, row.Part)
 	if err != nil {
 		return err
 	}
-	return tx.insert(ctx, into[row.Param.Kind], append([]any{rid, param, row.Part}, stored...)...)
+	return tx.insert(ctx, into[row.Param.Kind], stored...)
 }
 
 func (tx *Tx) unindex(ctx context.Context, rid int64) error {

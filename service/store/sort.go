@@ -128,12 +128,13 @@ func keysOf(keys []sortKey, res *fhir.Resource, rows []search.Row) ([]any, error
 			if rows[n].Param.Key() != k.Param.Key() || rows[n].Part != 0 {
 				continue
 			}
-			stored, err := values(&rows[n], 0)
+			stored, err := values(&rows[n], 0, 0, 0, 0)
 			if err != nil {
 				return nil, err
 			}
-			if out[i] == nil || compareKeys(stored[0], out[i], k.Descending) < 0 {
-				out[i] = stored[0]
+			const first = 3 // behind rid, param and part
+			if out[i] == nil || compareKeys(stored[first], out[i], k.Descending) < 0 {
+				out[i] = stored[first]
 			}
 		}
 	}

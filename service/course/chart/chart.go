@@ -6,7 +6,6 @@ package chart
 
 import (
 	"bytes"
-	"fmt"
 	"image/color"
 	"io"
 	"slices"
@@ -46,10 +45,10 @@ const (
 	dpi    = 96
 )
 
-// Draw draws a course as SVG or PNG. The error is of kind Unprocessable where there are too many
+// Draw draws a course as SVG or PNG, with the words of say. The error is of kind Unprocessable where there are too many
 // panels or lines to be told apart.
-func Draw(c course.Course, mediaType string) ([]byte, error) {
-	panels, err := panelsOf(c)
+func Draw(c course.Course, say course.Words, mediaType string) ([]byte, error) {
+	panels, err := panelsOf(c, say)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +73,7 @@ func Draw(c course.Course, mediaType string) ([]byte, error) {
 	if len(panels) == 0 {
 		style := plot.New().Title.TextStyle
 		style.Font = sans(12)
-		page.FillText(style, vg.Point{X: row, Y: 2 * row}, "There are no reports of pain to be drawn.")
+		page.FillText(style, vg.Point{X: row, Y: 2 * row}, say.Say("no-reports"))
 	}
 	top := total
 	for _, p := range panels {
@@ -97,10 +96,11 @@ func sans(size vg.Length) font.Font {
 type panel struct {
 	series []*course.Series // of one anchor, scale and unit
 	from   time.Time        // day 0 of the axis
-	after  string           // what day 0 is
+	after  string           // the words for the days from then on
+	say    course.Words
 }
 
-func panelsOf(c course.Course) ([]*panel, error) {
+func panelsOf(c course.Course, say course.Words) ([]*panel, error) {
 	var out []*panel
 	for _, s := range c.Series {
 		i := slices.IndexFunc(out, func(p *panel) bool {
@@ -109,7 +109,7 @@ func panelsOf(c course.Course) ([]*panel, error) {
 		})
 		if i < 0 {
 			i = len(out)
-			out = append(out, &panel{})
+			out = append(out, &panel{say: say})
 		}
 		out[i].series = append(out[i].series, s)
 		if len(out) > maxPanels || len(out[i].series) > maxLines {
@@ -125,10 +125,10 @@ func panelsOf(c course.Course) ([]*panel, error) {
 // count finds day 0: the first operation, else the first report.
 func (p *panel) count() {
 	if a := p.series[0].Anchor; a != nil && !a.Day0().IsZero() {
-		p.from, p.after = a.Day0(), "operation"
+		p.from, p.after = a.Day0(), "after-operation"
 		return
 	}
-	p.after = "first report"
+	p.after = "after-report"
 	for _, s := range p.series {
 		if first := s.Points[0].Day; p.from.IsZero() || first.Before(p.from) {
 			p.from = first
@@ -150,7 +150,7 @@ func (p *panel) height() vg.Length {
 }
 
 func (p *panel) title() string {
-	title := "No anchor known"
+	title := p.say.Say("no-anchor")
 	if a := p.series[0].Anchor; a != nil {
 		title = a.Title
 	}
@@ -171,7 +171,7 @@ func (p *panel) span() (low, high float64) {
 func (p *panel) draw(area draw.Canvas) {
 	pl := plot.New()
 	pl.Title.Text, pl.Title.TextStyle.Font = p.title(), sans(12)
-	pl.X.Label.Text, pl.Y.Label.Text = "Days after the "+p.after+" ("+p.from.Format(time.DateOnly)+")", p.axis()
+	pl.X.Label.Text, pl.Y.Label.Text = p.say.Say(p.after, "day", p.from.Format(time.DateOnly)), p.axis()
 	for _, a := range []*plot.Axis{&pl.X, &pl.Y} {
 		a.Label.TextStyle.Font, a.Tick.Label.Font = sans(10), sans(9)
 		a.Padding = 0
@@ -188,7 +188,7 @@ func (p *panel) draw(area draw.Canvas) {
 			b.high = p.day(w.End) + 1
 		}
 		pl.Add(b)
-		legend.Add(words(w.Name)+", "+between(w), b)
+		legend.Add(p.window(w), b)
 	}
 	for i, s := range p.series {
 		l := p.line(s, i)
@@ -197,7 +197,7 @@ func (p *panel) draw(area draw.Canvas) {
 		for _, one := range l {
 			thumbs = append(thumbs, one.(plot.Thumbnailer))
 		}
-		legend.Add(label(s), thumbs...)
+		legend.Add(p.label(s), thumbs...)
 	}
 	pl.X.Min, pl.X.Max = low, high
 	if limits := p.series[0].Limits; limits != nil {
@@ -218,31 +218,32 @@ func (p *panel) axis() string {
 	return words(s.Name) + ", " + words(s.Unit)
 }
 
-// between says in words when a window is.
-func between(w course.Window) string {
+// window names a window, with its days.
+func (p *panel) window(w course.Window) string {
+	code := "window-between"
 	switch {
 	case w.Start.IsZero() && w.End.IsZero():
-		return "at any time"
+		code = "window-any"
 	case w.Start.IsZero():
-		return "until " + w.End.Format(time.DateOnly)
+		code = "window-until"
 	case w.End.IsZero():
-		return "from " + w.Start.Format(time.DateOnly)
+		code = "window-from"
 	}
-	return w.Start.Format(time.DateOnly) + " to " + w.End.Format(time.DateOnly)
+	return p.say.Say(code, "window", words(w.Name), "from", w.Start.Format(time.DateOnly), "to", w.End.Format(time.DateOnly))
 }
 
 // label names a line, with its trend.
-func label(s *course.Series) string {
+func (p *panel) label(s *course.Series) string {
 	text := words(s.SiteName)
 	if text == "" {
-		text = "No site reported"
+		text = p.say.Say("no-site")
 	}
 	if t := s.Trend; t != nil {
 		one := func(f float64) string { return strconv.FormatFloat(f+0, 'f', 1, 64) }
-		text += fmt.Sprintf("; trend %s a week (95 %% interval %s to %s)", one(t.Slope), one(t.Low), one(t.High))
+		text = p.say.Say("trend", "line", text, "slope", one(t.Slope), "low", one(t.Low), "high", one(t.High))
 	}
 	if slices.ContainsFunc(s.Points, func(p course.Point) bool { return slices.Contains(p.Flags, course.SeveralAnchors) }) {
-		text += "; some without a side"
+		text = p.say.Say("some-without-side", "line", text)
 	}
 	return text
 }

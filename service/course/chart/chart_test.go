@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"aftercare/definitions"
 	"aftercare/fhir"
 	"aftercare/service/course"
 )
@@ -39,6 +40,20 @@ func anchor(title string) *course.Anchor {
 	}
 }
 
+// spoken are the words that the definitions have.
+func spoken(t testing.TB) course.Words {
+	t.Helper()
+	builtIn, err := definitions.Load(definitions.Files())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, err := course.Read(builtIn, time.UTC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rules.Words()
+}
+
 func sample() course.Course {
 	a := anchor("Osseointegration aftercare, left femur")
 	first := series(a, "Missing part of the limb", "1", 9, 8, 8, 7, 7, 6, 6, 5, 4, 4, 3, 3)
@@ -57,7 +72,7 @@ var embedded = regexp.MustCompile(`base64,[A-Za-z0-9+/=]+`)
 func TestGolden(t *testing.T) {
 	for name, c := range map[string]course.Course{"sample": sample(), "empty": {}} {
 		t.Run(name, func(t *testing.T) {
-			body, err := Draw(c, SVG)
+			body, err := Draw(c, spoken(t), SVG)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -78,7 +93,7 @@ func TestGolden(t *testing.T) {
 
 // The drawing is XML, brings its font along, and every colour in it is a grey.
 func TestSVGIsReadableWithoutColour(t *testing.T) {
-	body, err := Draw(sample(), SVG)
+	body, err := Draw(sample(), spoken(t), SVG)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +120,7 @@ func TestSVGIsReadableWithoutColour(t *testing.T) {
 }
 
 func TestPNG(t *testing.T) {
-	body, err := Draw(sample(), PNG)
+	body, err := Draw(sample(), spoken(t), PNG)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,14 +150,14 @@ func TestPNG(t *testing.T) {
 
 func TestTheSameCourseGivesTheSameBytes(t *testing.T) {
 	for _, typ := range []string{SVG, PNG} {
-		want, err := Draw(sample(), typ)
+		want, err := Draw(sample(), spoken(t), typ)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var all sync.WaitGroup
 		for range 4 {
 			all.Go(func() {
-				if got, err := Draw(sample(), typ); err != nil || !bytes.Equal(got, want) {
+				if got, err := Draw(sample(), spoken(t), typ); err != nil || !bytes.Equal(got, want) {
 					t.Errorf("%s differs: %v", typ, err)
 				}
 			})
@@ -153,7 +168,7 @@ func TestTheSameCourseGivesTheSameBytes(t *testing.T) {
 
 func TestTextsOfRecordsDoNoHarm(t *testing.T) {
 	c := course.Course{Series: []*course.Series{series(anchor("<script>alert(1)</script> & \x01\"'"), strings.Repeat("ä<", 500), "1", 3, 4)}}
-	body, err := Draw(c, SVG)
+	body, err := Draw(c, spoken(t), SVG)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +194,7 @@ func TestExtremesAreDrawn(t *testing.T) {
 	for name, s := range map[string]*course.Series{"one point": flat, "ten thousand years": wide, "large numbers": huge} {
 		t.Run(name, func(t *testing.T) {
 			for _, typ := range []string{SVG, PNG} {
-				if body, err := Draw(course.Course{Series: []*course.Series{s}}, typ); err != nil || len(body) > 4<<20 {
+				if body, err := Draw(course.Course{Series: []*course.Series{s}}, spoken(t), typ); err != nil || len(body) > 4<<20 {
 					t.Errorf("%d bytes, %v", len(body), err)
 				}
 			}
@@ -197,13 +212,13 @@ func TestTooMuchIsRefused(t *testing.T) {
 		lines.Series = append(lines.Series, series(a, fmt.Sprint(i), "1", 1))
 	}
 	for _, c := range []course.Course{panels, lines} {
-		if _, err := Draw(c, SVG); fhir.KindOf(err) != fhir.Unprocessable || err == nil {
+		if _, err := Draw(c, spoken(t), SVG); fhir.KindOf(err) != fhir.Unprocessable || err == nil {
 			t.Errorf("got %v", err)
 		}
 	}
 	panels.Series, lines.Series = panels.Series[1:], lines.Series[1:]
 	for _, c := range []course.Course{panels, lines} {
-		if _, err := Draw(c, PNG); err != nil {
+		if _, err := Draw(c, spoken(t), PNG); err != nil {
 			t.Error(err)
 		}
 	}
