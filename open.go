@@ -35,7 +35,7 @@ func open(ctx context.Context, cfg config.Config, base string, sameIndex bool, o
 	}
 	s, err := service.New(ctx, service.Options{
 		Store: db, Definitions: known, BaseURL: base, Zone: cfg.Zone, PoliciesOff: cfg.PoliciesOff, References: cfg.References,
-		Logger: o.Logger, Software: versionName(), MaxResource: cfg.MaxBody, SameIndex: sameIndex,
+		Logger: o.Logger, Software: versionName(), MaxResource: cfg.MaxBody, QueryLimit: cfg.QueryLimit, SameIndex: sameIndex,
 		TokenURL: tokenURL, IntrospectURL: introspectURL,
 	})
 	if err != nil {

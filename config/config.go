@@ -51,6 +51,8 @@ type Config struct {
 	// CORSOrigins are the web origins, such as "https://dashboard.example", whose pages may
 	// use the FHIR base; none by default.
 	CORSOrigins []string
+	// QueryLimit is how long a search, a history or an operation may look.
+	QueryLimit time.Duration
 	// RequestLimit is how long a request may take.
 	RequestLimit time.Duration
 	// DrainDelay is how long the service goes on answering after it stopped being ready.

@@ -21,7 +21,7 @@ func TestDefaultsNeedNoConfiguration(t *testing.T) {
 	c.Zone = nil
 	want := Config{
 		Listen: "127.0.0.1:8080", Database: "sqlite:data/aftercare.db", References: "types", Auth: "none",
-		LogLevel: slog.LevelInfo, LogFormat: "json", MaxBody: 8 << 20, MaxBundle: 64 << 20, RequestLimit: 2 * time.Minute,
+		LogLevel: slog.LevelInfo, LogFormat: "json", MaxBody: 8 << 20, MaxBundle: 64 << 20, QueryLimit: 20 * time.Second, RequestLimit: 2 * time.Minute,
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Error(diff)
@@ -64,6 +64,7 @@ func TestAccepted(t *testing.T) {
 		{"largest size", "AFTERCARE_MAX_BUNDLE=1GiB", func(c Config) any { return c.MaxBundle }, int64(1 << 30)},
 		{"origins", "AFTERCARE_CORS_ORIGINS=https://a.example, http://localhost:3000", func(c Config) any { return c.CORSOrigins }, []string{"https://a.example", "http://localhost:3000"}},
 		{"origin that is an IPv6 address", "AFTERCARE_CORS_ORIGINS=http://[::1]:3000", func(c Config) any { return c.CORSOrigins }, []string{"http://[::1]:3000"}},
+		{"query limit", "AFTERCARE_QUERY_LIMIT=5s", func(c Config) any { return c.QueryLimit }, 5 * time.Second},
 		{"request limit", "AFTERCARE_REQUEST_LIMIT=30s", func(c Config) any { return c.RequestLimit }, 30 * time.Second},
 		{"drain delay", "AFTERCARE_DRAIN_DELAY=5s", func(c Config) any { return c.DrainDelay }, 5 * time.Second},
 		{"empty counts as not given", "AFTERCARE_LISTEN=", func(c Config) any { return c.Listen }, "127.0.0.1:8080"},
@@ -158,6 +159,7 @@ func TestRefused(t *testing.T) {
 		"policy in capitals":            {[]string{"AFTERCARE_POLICIES_OFF=Open-End"}, "by its code"},
 		"policy given twice":            {[]string{"AFTERCARE_POLICIES_OFF=open-end,open-end"}, "once"},
 		"policy left out of a list":     {[]string{"AFTERCARE_POLICIES_OFF=open-end,"}, "by its code"},
+		"queries without a limit":       {[]string{"AFTERCARE_QUERY_LIMIT=0s"}, "10ms to 2m"},
 		"requests without a limit":      {[]string{"AFTERCARE_REQUEST_LIMIT=0s"}, "1s to 2m"},
 		"delay over the limit":          {[]string{"AFTERCARE_DRAIN_DELAY=1h"}, "0s to 1m"},
 		"misspelt name":                 {[]string{"AFTERCARE_AUHT=none"}, "no such setting"},

@@ -88,6 +88,8 @@ var settings = func() []Setting {
 			Meaning: "memory that the process may use; what its container may, or 1GiB where nothing limits it"},
 		{Name: "CORS_ORIGINS", set: setOrigins,
 			Meaning: "web origins whose pages may use the FHIR base, separated by commas"},
+		{Name: "QUERY_LIMIT", Default: "20s", set: setQueryLimit,
+			Meaning: "how long a search, a history or an operation may look before it is refused as too costly"},
 		{Name: "REQUEST_LIMIT", Default: "2m", set: setRequestLimit,
 			Meaning: "how long a request may take before it is answered with 503"},
 		{Name: "DRAIN_DELAY", Default: "0s", set: setDrainDelay,
@@ -284,6 +286,15 @@ func setPoliciesOff(c *Config, v string) error {
 		}
 		c.PoliciesOff = append(c.PoliciesOff, code)
 	}
+	return nil
+}
+
+func setQueryLimit(c *Config, v string) error {
+	d, err := time.ParseDuration(v)
+	if err != nil || d < 10*time.Millisecond || d > 2*time.Minute {
+		return errors.New("is no time from 10ms to 2m; give one such as 20s")
+	}
+	c.QueryLimit = d
 	return nil
 }
 

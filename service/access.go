@@ -151,13 +151,19 @@ func (s *Service) CheckNarrowing(scope permission.Scope) error {
 // view runs fn on one state of the store, as far as the caller may do the actions with it and
 // patients do not keep it from the caller. All that is shown to a caller comes from such a reader.
 func (s *Service) view(ctx context.Context, p *Principal, do permission.Actions, fn func(ctx context.Context, r *store.Reader) error) error {
-	return s.store.View(ctx, func(ctx context.Context, r *store.Reader) error {
-		shared, err := s.shared(ctx, p, r, do)
-		if err != nil {
-			return err
-		}
-		return fn(ctx, shared)
-	})
+	look := func(ctx context.Context) error {
+		return s.store.View(ctx, func(ctx context.Context, r *store.Reader) error {
+			shared, err := s.shared(ctx, p, r, do)
+			if err != nil {
+				return err
+			}
+			return fn(ctx, shared)
+		})
+	}
+	if do&permission.Search == 0 {
+		return look(ctx)
+	}
+	return s.orDown(ctx, s.bounded(ctx, look))
 }
 
 // as is a reader to which only those resources are there that the caller may do all of the actions

@@ -37,6 +37,9 @@ type Options struct {
 	MaxBundleEntries int
 	// MaxResource limits a resource in a Bundle, in bytes; 0 means no limit.
 	MaxResource int64
+	// QueryLimit is how long a search, a history or an operation may look; 0 means as long as the
+	// request may.
+	QueryLimit time.Duration
 	// Software is the version shown in the CapabilityStatement.
 	Software string
 	// TokenURL and IntrospectURL are where callers get tokens and can ask about them; "" where none is
@@ -59,6 +62,7 @@ type Service struct {
 	newID       func() string
 	maxEntries  int
 	maxResource int64
+	queryLimit  time.Duration
 	// stageFrom is how many writes a transaction has at least whose new resources are
 	// stored ahead; staged, if not nil, is run between that and the transaction, by tests:
 	// before all of it is confirmed for the last time outside the transaction, and after.
@@ -126,7 +130,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 func begin(ctx context.Context, o Options, known *knowledge) (*Service, error) {
 	s := &Service{
 		knowledge: known, store: o.Store, baseURL: o.BaseURL, mustExist: o.References == "exist", log: o.Logger, now: o.Now, newID: o.NewID,
-		maxEntries: o.MaxBundleEntries, maxResource: o.MaxResource, stageFrom: stageFrom, maxReports: maxReports, software: o.Software, tokenURL: o.TokenURL, introspectURL: o.IntrospectURL, progressPause: progressPause,
+		maxEntries: o.MaxBundleEntries, maxResource: o.MaxResource, queryLimit: o.QueryLimit, stageFrom: stageFrom, maxReports: maxReports, software: o.Software, tokenURL: o.TokenURL, introspectURL: o.IntrospectURL, progressPause: progressPause,
 	}
 	if s.store == nil || s.baseURL == "" {
 		return nil, errors.New("service: Store and BaseURL are required")

@@ -43,7 +43,10 @@ func (s *Service) transaction(ctx context.Context, p Principal, entries []reques
 			}
 			shared, err := s.shared(ctx, &p, r, actions[entries[i].code()])
 			if err == nil {
-				results[i], err = read(ctx, shared)
+				err = s.bounded(ctx, func(ctx context.Context) (err error) {
+					results[i], err = read(ctx, shared)
+					return err
+				})
 			}
 			if err == nil {
 				err = left.takeEntry(ctx, results[i])
