@@ -126,6 +126,7 @@ func settingsHelp() string {
 		fmt.Fprintf(w, "  %s\t%s\t%s\n", s.Name, s.Default, s.Meaning)
 	}
 	w.Flush()
+	b.WriteString("\nThe file also takes auth_issuers and roles, which are lists; the README shows them.")
 	b.WriteString("\nOTEL_* variables are those of OpenTelemetry; without an endpoint nothing is exported.")
 	return b.String()
 }

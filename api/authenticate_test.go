@@ -119,6 +119,12 @@ func TestEverythingUnderTheBaseNeedsAToken(t *testing.T) {
 			t.Errorf("%s: %s", line, a.body)
 		}
 	}
+	for line, status := range map[string]int{"GET /auth/token": 405, "PUT /auth/introspect": 405, "POST /auth/jwks": 405, "GET /auth": 404, "POST /auth/register": 404, "GET /": 404} {
+		method, path, _ := strings.Cut(line, " ")
+		if a := s.do(t, method, s.URL+path, ""); a.status != status {
+			t.Errorf("%s: %d %s", line, a.status, a.body)
+		}
+	}
 	// What is there and what is not look the same.
 	first, second := s.do(t, http.MethodGet, s.base+"/Patient/there", ""), s.do(t, http.MethodGet, s.base+"/Patient/nobody", "")
 	for _, a := range []*answer{&first, &second} {

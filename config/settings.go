@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/url"
 	"os"
@@ -57,7 +58,7 @@ var settings = func() []Setting {
 		{Name: "KEYS", set: folderIfPresent,
 			Meaning: "folder of the signing keys, shared by replicas; keys beside a SQLite database, required with PostgreSQL and jwt"},
 		{Name: "RATE_LIMIT", Default: "off", set: setRateLimit,
-			Meaning: "requests per second and burst of one client, such as 50/200, or off"},
+			Meaning: "requests per second of one client, and how many at once, such as 50/200; or off"},
 		{Name: "DEFINITIONS", set: existingFolder,
 			Meaning: "folder of a hospital's own definitions, *.json"},
 		{Name: "POLICIES_OFF", set: setPoliciesOff,
@@ -194,15 +195,22 @@ func folderIfPresent(c *Config, v string) error {
 	return nil
 }
 
+var errNoRate = errors.New("is no limit; give requests per second and a burst, such as 50/200, or off")
+
 func setRateLimit(c *Config, v string) error {
 	if v == "off" {
 		return nil
 	}
-	rate, burst, _ := strings.Cut(v, "/")
+	rate, burst, given := strings.Cut(v, "/")
 	perSecond, err := strconv.ParseFloat(rate, 64)
-	n, errBurst := strconv.Atoi(burst)
-	if err != nil || errBurst != nil || !(perSecond > 0 && perSecond <= 1e6) || n < 1 || n > 1e6 {
-		return errors.New("is no limit; give requests per second and a burst, such as 50/200, or off")
+	if err != nil || !(perSecond > 0 && perSecond <= 1e6) {
+		return errNoRate
+	}
+	n := int(math.Ceil(perSecond))
+	if given {
+		if n, err = strconv.Atoi(burst); err != nil || n < 1 || n > 1e6 {
+			return errNoRate
+		}
 	}
 	c.RateLimit = RateLimit{perSecond, n}
 	return nil
