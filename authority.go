@@ -45,7 +45,7 @@ func newAuthority(ctx context.Context, cfg config.Config, base string, db *store
 		issuers = append(issuers, issuer)
 	}
 	authority, err := auth.New(ctx, auth.Options{
-		BaseURL: base, Audience: cfg.AuthAudience, Issuers: issuers, ClientsFile: cfg.AuthClients, Store: db, Keys: keysFolder(cfg), Roles: roles, Logger: log,
+		BaseURL: base, Audience: cfg.AuthAudience, Issuers: issuers, ClientsFile: cfg.AuthClients, Store: db, Keys: keysFolder(cfg), Roles: roles, Discovery: cfg.Discovery, Logger: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("AFTERCARE_AUTH: %w", err)
@@ -61,4 +61,22 @@ func keysFolder(cfg config.Config) string {
 		return filepath.Join(filepath.Dir(path), "keys")
 	}
 	return cfg.Keys
+}
+
+// endpoints are where tokens are to be had, by the names that a CapabilityStatement has for them; none
+// where no token is needed.
+func endpoints(cfg config.Config, base string) map[string]string {
+	if cfg.Auth != "jwt" {
+		return nil
+	}
+	token, introspect := auth.Endpoints(base)
+	found := map[string]string{"token": token, "introspect": introspect}
+	for name, member := range map[string]string{
+		"authorize": "authorization_endpoint", "token": "token_endpoint", "register": "registration_endpoint", "manage": "management_endpoint", "revoke": "revocation_endpoint",
+	} {
+		if given, ok := cfg.Discovery[member].(string); ok {
+			found[name] = given
+		}
+	}
+	return found
 }

@@ -25,6 +25,10 @@ func TestChartSettingsAreAccepted(t *testing.T) {
 		var values struct {
 			BaseURL  string            `yaml:"baseURL"`
 			Settings map[string]string `yaml:"settings"`
+			Config   map[string]any    `yaml:"config"`
+			Tokens   struct {
+				Enabled bool `yaml:"enabled"`
+			} `yaml:"tokens"`
 		}
 		if err := yaml.Unmarshal(content, &values); err != nil {
 			t.Fatal(err)
@@ -33,7 +37,21 @@ func TestChartSettingsAreAccepted(t *testing.T) {
 		for name, value := range values.Settings {
 			environ = append(environ, name+"="+value)
 		}
-		if _, err := config.Load(environ, ""); err != nil {
+		if values.Tokens.Enabled {
+			environ = append(environ, "AFTERCARE_AUTH=jwt", "AFTERCARE_KEYS=/keys")
+		}
+		configuration := ""
+		if len(values.Config) > 0 {
+			content, err := yaml.Marshal(values.Config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			configuration = filepath.Join(t.TempDir(), "aftercare.yaml")
+			if err := os.WriteFile(configuration, content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := config.Load(environ, configuration); err != nil {
 			t.Errorf("%s: %v", file, err)
 		}
 	}

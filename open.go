@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 
-	"aftercare/api/auth"
 	"aftercare/config"
 	"aftercare/definitions"
 	"aftercare/fhir"
@@ -29,14 +28,10 @@ func open(ctx context.Context, cfg config.Config, base string, sameIndex bool, o
 	if err != nil {
 		return nil, nil, err
 	}
-	tokenURL, introspectURL := "", ""
-	if cfg.Auth == "jwt" {
-		tokenURL, introspectURL = auth.Endpoints(base)
-	}
 	s, err := service.New(ctx, service.Options{
 		Store: db, Definitions: known, BaseURL: base, Zone: cfg.Zone, PoliciesOff: cfg.PoliciesOff, References: cfg.References,
 		Logger: o.Logger, Software: versionName(), MaxResource: cfg.MaxBody, QueryLimit: cfg.QueryLimit, SameIndex: sameIndex,
-		TokenURL: tokenURL, IntrospectURL: introspectURL,
+		OAuth: endpoints(cfg, base),
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, db.Close())

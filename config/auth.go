@@ -15,7 +15,7 @@ import (
 )
 
 // structures are the keys of the file that hold more than one value.
-var structures = map[string]func(*Config, ast.Node) error{"auth_issuers": readIssuers, "roles": readRoles}
+var structures = map[string]func(*Config, ast.Node) error{"auth_issuers": readIssuers, "roles": readRoles, "smart_configuration": readDiscovery}
 
 func readIssuers(c *Config, n ast.Node) error {
 	var list []struct {
@@ -53,6 +53,48 @@ func readRoles(c *Config, n ast.Node) error {
 	return nil
 }
 
+// The members of the SMART configuration that may be replaced
+// (https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html): URLs, and lists.
+var (
+	discoveryURLs  = []string{"authorization_endpoint", "token_endpoint", "registration_endpoint", "management_endpoint", "revocation_endpoint", "issuer", "jwks_uri"}
+	discoveryLists = []string{"capabilities", "scopes_supported", "response_types_supported", "grant_types_supported",
+		"token_endpoint_auth_methods_supported", "token_endpoint_auth_signing_alg_values_supported"}
+)
+
+func readDiscovery(c *Config, n ast.Node) error {
+	var given map[string]any
+	if yaml.NodeToValue(n, &given, yaml.Strict()) != nil || len(given) == 0 {
+		return errors.New("is no mapping of members of a SMART configuration, such as \"authorization_endpoint: https://login.hospital.example/authorize\"")
+	}
+	c.Discovery = map[string]any{}
+	for name, value := range given {
+		text, isText := value.(string)
+		list, isList := value.([]any)
+		var texts []string
+		for _, one := range list {
+			if word, ok := one.(string); ok {
+				texts = append(texts, word)
+			}
+		}
+		switch {
+		case slices.Contains(discoveryURLs, name) && isText && isHTTPS(text):
+			c.Discovery[name] = text
+		case slices.Contains(discoveryLists, name) && isList && len(texts) == len(list):
+			c.Discovery[name] = texts
+		default:
+			return fmt.Errorf("%s is none of its members that can be given, or has a value of another form; URLs are %s; lists are %s",
+				clip(name), strings.Join(discoveryURLs, ", "), strings.Join(discoveryLists, ", "))
+		}
+	}
+	return nil
+}
+
+// isHTTPS tells whether a text is a URL that tokens may be sent to.
+func isHTTPS(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Hostname() != "" && u.User == nil && u.Fragment == "" && (u.Scheme == "https" || u.Scheme == "http" && loopbackHost(u.Hostname()))
+}
+
 func setIssuer(field *string, v string) error {
 	if v == "" || strings.ContainsAny(v, " \t\r\n") {
 		return errors.New("is no issuer; give the iss of its tokens, such as https://login.hospital.example")
@@ -75,8 +117,7 @@ func setJWKS(field *string, v string) error {
 		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
 			return wrong
 		}
-	} else if u, err := url.Parse(v); err != nil || u.Hostname() == "" || u.User != nil || u.Fragment != "" ||
-		u.Scheme != "https" && !(u.Scheme == "http" && loopbackHost(u.Hostname())) {
+	} else if !isHTTPS(v) {
 		return wrong
 	}
 	*field = v
@@ -91,8 +132,8 @@ func (c Config) contradictionsOfTokens() (problems []error) {
 		add("AFTERCARE_TLS_CERT: belongs with AFTERCARE_TLS_KEY; give both or neither")
 	}
 	if c.Auth != "jwt" {
-		if len(c.Issuers()) > 0 || c.AuthAudience != "" || c.AuthClients != "" || len(c.Roles) > 0 {
-			add("AFTERCARE_AUTH: must be jwt where issuers, an audience, clients or roles are given, or nobody would need a token")
+		if len(c.Issuers()) > 0 || c.AuthAudience != "" || c.AuthClients != "" || len(c.Roles) > 0 || len(c.Discovery) > 0 {
+			add("AFTERCARE_AUTH: must be jwt where issuers, an audience, clients, roles or endpoints are given, or nobody would need a token")
 		}
 		return problems
 	}

@@ -73,6 +73,9 @@ auth_issuers:
     break_glass: true
 roles:
   registry: system/Procedure.rs
+smart_configuration:
+  authorization_endpoint: https://one.example/authorize
+  capabilities: [launch-standalone, client-public]
 `)
 	c, err := Load([]string{"AFTERCARE_AUTH_ISSUER=https://zero.example", "AFTERCARE_AUTH_JWKS=https://zero.example/keys"}, file)
 	if err != nil {
@@ -89,21 +92,31 @@ roles:
 	if diff := cmp.Diff(map[string]string{"registry": "system/Procedure.rs"}, c.Roles); diff != "" {
 		t.Error(diff)
 	}
+	if diff := cmp.Diff(map[string]any{"authorization_endpoint": "https://one.example/authorize", "capabilities": []string{"launch-standalone", "client-public"}}, c.Discovery); diff != "" {
+		t.Error(diff)
+	}
 	for name, content := range map[string]string{
-		"issuers as a text":        "auth_issuers: https://one.example",
-		"issuers as a mapping":     "auth_issuers: {issuer: a, jwks: 'https://a.example'}",
-		"no issuers":               "auth_issuers: []",
-		"an unknown key":           "auth_issuers: [{issuer: hunter2, jwks: 'https://a.example', secret: hunter2}]",
-		"no keys":                  "auth_issuers: [{issuer: a}]",
-		"keys without TLS":         "auth_issuers: [{issuer: a, jwks: 'http://a.example'}]",
-		"no name":                  "auth_issuers: [{jwks: 'https://a.example'}]",
-		"a scope that is none":     "auth_issuers: [{issuer: a, jwks: 'https://a.example', scope: openid}]",
-		"a right that is no word":  "auth_issuers: [{issuer: a, jwks: 'https://a.example', break_glass: maybe}]",
-		"an issuer twice":          "auth_issuers: [{issuer: a, jwks: 'https://a.example'}, {issuer: a, jwks: 'https://b.example'}]",
-		"roles as a list":          "roles: [registry]",
-		"a role without scopes":    "roles: {registry: ''}",
-		"a role of unknown scopes": "roles: {registry: everything}",
-		"a role of a list":         "roles: {registry: [system/Procedure.rs]}",
+		"an endpoint without TLS":    "smart_configuration: {token_endpoint: 'http://one.example/token'}",
+		"an endpoint of no name":     "smart_configuration: {tokenendpoint: 'https://one.example/token'}",
+		"an endpoint that is a list": "smart_configuration: {token_endpoint: ['https://one.example/token']}",
+		"a list that is a text":      "smart_configuration: {capabilities: launch-ehr}",
+		"a list of numbers":          "smart_configuration: {capabilities: [1]}",
+		"weaker challenges":          "smart_configuration: {code_challenge_methods_supported: [plain]}",
+		"endpoints as a list":        "smart_configuration: []",
+		"issuers as a text":          "auth_issuers: https://one.example",
+		"issuers as a mapping":       "auth_issuers: {issuer: a, jwks: 'https://a.example'}",
+		"no issuers":                 "auth_issuers: []",
+		"an unknown key":             "auth_issuers: [{issuer: hunter2, jwks: 'https://a.example', secret: hunter2}]",
+		"no keys":                    "auth_issuers: [{issuer: a}]",
+		"keys without TLS":           "auth_issuers: [{issuer: a, jwks: 'http://a.example'}]",
+		"no name":                    "auth_issuers: [{jwks: 'https://a.example'}]",
+		"a scope that is none":       "auth_issuers: [{issuer: a, jwks: 'https://a.example', scope: openid}]",
+		"a right that is no word":    "auth_issuers: [{issuer: a, jwks: 'https://a.example', break_glass: maybe}]",
+		"an issuer twice":            "auth_issuers: [{issuer: a, jwks: 'https://a.example'}, {issuer: a, jwks: 'https://b.example'}]",
+		"roles as a list":            "roles: [registry]",
+		"a role without scopes":      "roles: {registry: ''}",
+		"a role of unknown scopes":   "roles: {registry: everything}",
+		"a role of a list":           "roles: {registry: [system/Procedure.rs]}",
 	} {
 		t.Run(name+" is refused", func(t *testing.T) {
 			write(t, file, content)

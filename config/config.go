@@ -34,6 +34,9 @@ type Config struct {
 	AuthIssuer, AuthJWKS string
 	AuthIssuers          []Issuer
 	AuthClients          string
+	// Discovery are members that replace those of the SMART configuration, such as the endpoints of
+	// an identity provider: each is a text or a list of texts.
+	Discovery map[string]any
 	// Roles are lists of scopes by the name of a role, besides the built-in ones.
 	Roles map[string]string
 	// RateLimit is how many requests a client may make; the zero value is no limit.

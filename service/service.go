@@ -42,9 +42,9 @@ type Options struct {
 	QueryLimit time.Duration
 	// Software is the version shown in the CapabilityStatement.
 	Software string
-	// TokenURL and IntrospectURL are where callers get tokens and can ask about them; "" where none is
-	// needed. They are shown in the CapabilityStatement.
-	TokenURL, IntrospectURL string
+	// OAuth are the URLs where callers get tokens, by their names in the CapabilityStatement, such as
+	// token; none where no token is needed.
+	OAuth map[string]string
 	// SameIndex refuses a database that is indexed for other search parameters, another zone or
 	// another base URL, beside whose service this one is to work. Without it this service takes
 	// the database over.
@@ -71,9 +71,9 @@ type Service struct {
 	maxReports int
 	staged     func(confirmed bool)
 	software   string
-	// tokenURL and introspectURL are shown in the CapabilityStatement.
-	tokenURL, introspectURL string
-	started                 time.Time
+	// oauth is shown in the CapabilityStatement.
+	oauth   map[string]string
+	started time.Time
 	// progressPause is the time between two looks of KeepProgress.
 	progressPause time.Duration
 	// capabilities gives the CapabilityStatement, which is the same as long as the service runs.
@@ -130,7 +130,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 func begin(ctx context.Context, o Options, known *knowledge) (*Service, error) {
 	s := &Service{
 		knowledge: known, store: o.Store, baseURL: o.BaseURL, mustExist: o.References == "exist", log: o.Logger, now: o.Now, newID: o.NewID,
-		maxEntries: o.MaxBundleEntries, maxResource: o.MaxResource, queryLimit: o.QueryLimit, stageFrom: stageFrom, maxReports: maxReports, software: o.Software, tokenURL: o.TokenURL, introspectURL: o.IntrospectURL, progressPause: progressPause,
+		maxEntries: o.MaxBundleEntries, maxResource: o.MaxResource, queryLimit: o.QueryLimit, stageFrom: stageFrom, maxReports: maxReports, software: o.Software, oauth: o.OAuth, progressPause: progressPause,
 	}
 	if s.store == nil || s.baseURL == "" {
 		return nil, errors.New("service: Store and BaseURL are required")

@@ -32,6 +32,9 @@ type Options struct {
 	Store *store.Store
 	// Keys is the folder of the keys that sign tokens; see signer.
 	Keys string
+	// Discovery are members that replace those of the SMART configuration, such as the endpoints of
+	// an identity provider.
+	Discovery map[string]any
 	// Roles are what the names of roles in tokens stand for.
 	Roles  permission.Roles
 	Logger *slog.Logger
@@ -72,6 +75,7 @@ type Authority struct {
 	signer       *signer
 	store        *store.Store
 	roles        permission.Roles
+	discovery    map[string]any
 	log          *slog.Logger
 	now          func() time.Time
 	verified     *recent.Map[[32]byte, *verified]
@@ -96,7 +100,7 @@ func New(ctx context.Context, o Options) (*Authority, error) {
 	}
 	a := &Authority{
 		base: strings.TrimRight(o.BaseURL, "/"), origin: base.Scheme + "://" + base.Host, issuers: map[string]*issuer{},
-		store: o.Store, roles: o.Roles, log: o.Logger, now: o.Now, verified: recent.New[[32]byte, *verified](maxVerified),
+		store: o.Store, roles: o.Roles, discovery: o.Discovery, log: o.Logger, now: o.Now, verified: recent.New[[32]byte, *verified](maxVerified),
 	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 )
 
@@ -9,24 +10,22 @@ import (
 const DiscoveryPath = "/.well-known/smart-configuration"
 
 // Discovery is what clients need to know to get a token
-// (https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html). There is no authorization
-// endpoint: people sign in with the identity providers whose tokens are trusted.
+// (https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html). It names no authorization endpoint
+// unless Options.Discovery does: people sign in with the identity providers whose tokens are trusted.
 func (a *Authority) Discovery() []byte {
-	body, err := json.Marshal(struct {
-		Token        string   `json:"token_endpoint"`
-		Methods      []string `json:"token_endpoint_auth_methods_supported"`
-		Algorithms   []string `json:"token_endpoint_auth_signing_alg_values_supported"`
-		Grants       []string `json:"grant_types_supported"`
-		Scopes       []string `json:"scopes_supported"`
-		Introspect   string   `json:"introspection_endpoint"`
-		Keys         string   `json:"jwks_uri"`
-		Challenges   []string `json:"code_challenge_methods_supported"`
-		Capabilities []string `json:"capabilities"`
-	}{
-		Token: a.TokenURL(), Methods: []string{"private_key_jwt"}, Algorithms: assertionAlgorithms, Grants: []string{"client_credentials"},
-		Scopes: []string{"system/*.cruds", "system/*.rs", "system/*.read", "system/*.write", "system/*.*"}, Introspect: a.origin + IntrospectPath, Keys: a.origin + KeysPath, Challenges: []string{"S256"},
-		Capabilities: []string{"client-confidential-asymmetric", "permission-v1", "permission-v2", "permission-patient", "permission-user"},
-	})
+	d := map[string]any{
+		"token_endpoint":                                   a.TokenURL(),
+		"token_endpoint_auth_methods_supported":            []string{"private_key_jwt"},
+		"token_endpoint_auth_signing_alg_values_supported": assertionAlgorithms,
+		"grant_types_supported":                            []string{"client_credentials"},
+		"scopes_supported":                                 []string{"system/*.cruds", "system/*.rs", "system/*.read", "system/*.write", "system/*.*"},
+		"introspection_endpoint":                           a.origin + IntrospectPath,
+		"jwks_uri":                                         a.origin + KeysPath,
+		"code_challenge_methods_supported":                 []string{"S256"},
+		"capabilities":                                     []string{"client-confidential-asymmetric", "permission-v1", "permission-v2", "permission-patient", "permission-user"},
+	}
+	maps.Copy(d, a.discovery)
+	body, err := json.Marshal(d)
 	if err != nil { // plain data: cannot happen
 		panic(err)
 	}

@@ -328,6 +328,20 @@ func TestDiscovery(t *testing.T) {
 	}
 }
 
+func TestDiscoveryOfAnIdentityProvider(t *testing.T) {
+	f := newFixture(t, func(o *Options) {
+		o.Discovery = map[string]any{"authorization_endpoint": idp + "/authorize", "token_endpoint": idp + "/token", "capabilities": []string{"launch-standalone"}}
+	})
+	var d map[string]any
+	if err := json.Unmarshal(f.Discovery(), &d); err != nil {
+		t.Fatal(err)
+	}
+	if d["authorization_endpoint"] != idp+"/authorize" || d["token_endpoint"] != idp+"/token" || fmt.Sprint(d["capabilities"]) != "[launch-standalone]" || d["introspection_endpoint"] == nil {
+		t.Errorf("%v", d)
+	}
+	f.tokenFor(t, "engine", "system/Patient.rs") // programs that know the service's own endpoint go on
+}
+
 func TestFilesOfClientsThatAreRefused(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "clients.json")
 	set := string(jwks("ES384"))

@@ -38,7 +38,7 @@ spec:
     - name: aftercare
       image: {{ include "aftercare.image" . | quote }}
       imagePullPolicy: {{ .Values.image.pullPolicy }}
-      args: [serve]
+      args: [serve{{ if .Values.config }}, --config, /config/aftercare.yaml{{ end }}]
       envFrom:
         - configMapRef:
             name: {{ include "aftercare.fullname" . }}
@@ -93,6 +93,11 @@ spec:
           mountPath: /keys
           readOnly: true
         {{- end }}
+        {{- if .Values.config }}
+        - name: config
+          mountPath: /config
+          readOnly: true
+        {{- end }}
         {{- if .Values.definitions }}
         - name: definitions
           mountPath: /definitions
@@ -122,6 +127,11 @@ spec:
       secret:
         secretName: {{ .Values.tokens.keysSecretName }}
         defaultMode: 0440
+    {{- end }}
+    {{- if .Values.config }}
+    - name: config
+      configMap:
+        name: {{ include "aftercare.fullname" . }}-config
     {{- end }}
     {{- if .Values.definitions }}
     - name: definitions
