@@ -189,6 +189,9 @@ func (a answer) check(t testing.TB, method string) {
 	if a.header.Get("X-Content-Type-Options") != "nosniff" || a.header.Get("Cache-Control") != "no-store" || a.header.Get("Server") != "" {
 		t.Errorf("security headers: %v", a.header)
 	}
+	if !strings.Contains(a.header.Get("Content-Security-Policy"), "default-src 'none'") || a.header.Get("Referrer-Policy") != "no-referrer" {
+		t.Errorf("security headers: %v", a.header)
+	}
 	if a.status >= 300 && a.status < 400 && a.status != http.StatusNotModified {
 		t.Errorf("status %d redirects to %q", a.status, a.header.Get("Location"))
 	}

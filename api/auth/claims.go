@@ -191,9 +191,8 @@ func looksSigned(token string) error {
 	return nil
 }
 
-// signed reads a token and verifies its signature: by the keys of the source that keysOf gives for
-// it, with one of the algorithms. Nothing of the token but that is judged. The error is a refusal,
-// or Unavailable.
+// signed reads a token and verifies its signature: by the key that keyOf gives for it, with one of
+// the algorithms. Nothing else of the token is judged. The error is a refusal, or what keyOf gave.
 func signed(token string, algorithms []string, keyOf func(header, *claims) (*key, error)) (header, *claims, error) {
 	if err := looksSigned(token); err != nil {
 		return header{}, nil, err
