@@ -198,3 +198,21 @@ func TestTheLatestReportsAreLookedAtAgain(t *testing.T) {
 	s.keep(t, osseoPain("fourth", "2026-07-02", "4", "muscle-insertion"))
 	wantState(t, s, "one more", append(moved, "impression in-progress of Observation/fourth: "+inside)...)
 }
+
+// Whoever sends a report is told at once what is missing in it.
+func TestSendersAreToldWhatAReportLacks(t *testing.T) {
+	s := open(t)
+	s.keep(t, `{"resourceType":"Patient","id":"p"}`, anchorIn("l", "2026-03-02", "left"), anchorIn("r", "2025-03-02", "right"))
+	w, err := s.Update(ctx, Anonymous, "Observation", "o", []byte(hurting("o", "2026-04-05", "5", "pull")), Preconditions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	for _, i := range w.Issues {
+		told = append(told, i.Detail)
+	}
+	slices.Sort(told)
+	if want := []string{"pain-interpreted", "pain-interpreted", "pain-side-missing"}; !slices.Equal(told, want) {
+		t.Errorf("told %v", told)
+	}
+}

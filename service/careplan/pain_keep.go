@@ -150,13 +150,19 @@ func (d *derivation) keepReports(anchors *Anchors) *keeper {
 			failed = append(failed, report.ref())
 			continue
 		}
-		refused := map[string]bool{}
+		told := map[string]bool{}
 		for _, i := range list {
 			switch {
 			case i.Refused == "":
 				held[k.keep(i, report)] = true
-			case i.Refused != "pain-other-observation" && !refused[i.Refused]:
-				refused[i.Refused] = true
+				for _, code := range i.Remarks {
+					if d.engine.terms.outcome(code).severity == "warning" && !told[code] {
+						told[code] = true
+						d.noticeOf(code, report, "")
+					}
+				}
+			case i.Refused != "pain-other-observation" && !told[i.Refused]:
+				told[i.Refused] = true
 				d.noticeOf(i.Refused, report, "")
 			}
 		}

@@ -25,12 +25,13 @@ func (r *Reader) Footprint(ctx context.Context, params []*search.Parameter, typ,
 	}
 	where := "x.target = " + s.arg(key(id)) + " AND x.type = " + s.arg(symbol) + " AND x.param IN (0"
 	for _, p := range params {
-		param, known, err := r.param(ctx, p.Type, p.Code)
-		if err != nil {
+		if err := r.hasRows(ctx, p.Type, p.Code); err != nil {
 			return f, err
 		}
-		if known {
+		if param, known := r.store.symbols.get(p.Key()); known {
 			where += ", " + s.arg(param)
+		} else { // most of these never become known
+			where += ", (SELECT id FROM symbol WHERE text = " + s.arg(key(p.Key())) + ")"
 		}
 	}
 	_, err = r.row(ctx, "SELECT count(*), coalesce(max(r.seq), 0), coalesce((SELECT p.seq FROM resource p WHERE p.type = "+s.arg(symbol)+" AND p.id = "+s.arg([]byte(id))+

@@ -255,19 +255,27 @@ func (r *Reader) refresh(ctx context.Context) error {
 
 // param is symbol for a parameter. The error is Unavailable if it lacks rows.
 func (r *Reader) param(ctx context.Context, typ, code string) (id int64, found bool, err error) {
+	if err := r.hasRows(ctx, typ, code); err != nil {
+		return 0, false, err
+	}
+	return r.symbol(ctx, typ+"."+code)
+}
+
+// hasRows is Unavailable for a parameter that lacks rows.
+func (r *Reader) hasRows(ctx context.Context, typ, code string) error {
 	name := [2]string{typ, code}
 	if r.index != nil && !r.writes {
 		r.used = append(r.used, name)
 	}
 	if r.index != nil && r.index.pending[name] {
 		if err := r.refresh(ctx); err != nil {
-			return 0, false, err
+			return err
 		}
 		if r.index.pending[name] {
-			return 0, false, fhir.Errorf(fhir.Unavailable, "transient", "", "The search parameter %s of %s is being indexed, and cannot be used yet; try again later.", code, typ)
+			return fhir.Errorf(fhir.Unavailable, "transient", "", "The search parameter %s of %s is being indexed, and cannot be used yet; try again later.", code, typ)
 		}
 	}
-	return r.symbol(ctx, typ+"."+code)
+	return nil
 }
 
 // expectIndex asks for the generation of the index, without waiting for it. currentIndex tells at
