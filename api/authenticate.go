@@ -45,6 +45,7 @@ func (a *api) authenticate(g *gin.Context) {
 	}
 	who, err := a.auth.Authenticate(g.Request)
 	if err != nil {
+		a.countRefusal(g, err)
 		a.fail(g, err)
 		return
 	}

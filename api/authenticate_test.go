@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -22,6 +23,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
 // client is a program that may get tokens.
@@ -167,6 +169,13 @@ func TestRefusedTokensAreNotLogged(t *testing.T) {
 	lines := s.logs.lines(t)
 	if len(lines) != 3 || lines[0]["token"] != "malformed" && lines[0]["token"] != "signature" || lines[1]["token"] != "in URL" {
 		t.Errorf("the log: %v", lines)
+	}
+	var metrics metricdata.ResourceMetrics
+	if err := s.meters.Collect(t.Context(), &metrics); err != nil {
+		t.Fatal(err)
+	}
+	if all := fmt.Sprintf("%+v", metrics); !strings.Contains(all, "aftercare.auth.refused") || !strings.Contains(all, "in URL") || strings.Contains(all, "eyJ") {
+		t.Errorf("the metrics: %s", all)
 	}
 	if strings.Contains(s.logs.String(), "eyJ") {
 		t.Errorf("the log has a token: %s", s.logs)

@@ -1,9 +1,12 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
+
+	"aftercare/api/auth"
 
 	"github.com/gin-gonic/gin"
 	"go.opentelemetry.io/otel/attribute"
@@ -17,6 +20,8 @@ import (
 type meters struct {
 	duration metric.Float64Histogram
 	active   metric.Int64UpDownCounter
+	// refused counts tokens by the word that says why.
+	refused metric.Int64Counter
 }
 
 func newMeters(m metric.Meter) (meters, error) {
@@ -28,7 +33,20 @@ func newMeters(m metric.Meter) (meters, error) {
 	}
 	active, err := m.Int64UpDownCounter("http.server.active_requests",
 		metric.WithUnit("{request}"), metric.WithDescription("FHIR requests that are being answered."))
-	return meters{duration, active}, err
+	if err != nil {
+		return meters{}, err
+	}
+	refused, err := m.Int64Counter("aftercare.auth.refused",
+		metric.WithUnit("{request}"), metric.WithDescription("Requests whose token was missing or not acceptable, by reason."))
+	return meters{duration, active, refused}, err
+}
+
+// countRefusal counts a request that was not let in.
+func (a *api) countRefusal(g *gin.Context, err error) {
+	var refused *auth.Refusal
+	if errors.As(err, &refused) {
+		a.meters.refused.Add(g.Request.Context(), 1, metric.WithAttributes(attribute.String("reason", refused.Reason)))
+	}
 }
 
 // measure counts and times the request by method, route and status.
