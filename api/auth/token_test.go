@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -340,41 +339,4 @@ func TestDiscoveryOfAnIdentityProvider(t *testing.T) {
 		t.Errorf("%v", d)
 	}
 	f.tokenFor(t, "engine", "system/Patient.rs") // programs that know the service's own endpoint go on
-}
-
-func TestFilesOfClientsThatAreRefused(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "clients.json")
-	set := string(jwks("ES384"))
-	private, err := json.Marshal(map[string]any{"keys": []map[string]string{{"kty": "oct", "kid": "a", "k": "c2VjcmV0"}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, content := range map[string]string{
-		"no JSON":             "hello",
-		"an object":           "{}",
-		"two lists":           "[][]",
-		"an unknown member":   `[{"client_id":"a","jwks":` + set + `,"scope":"system/*.rs","secret":"x"}]`,
-		"no id":               `[{"jwks":` + set + `,"scope":"system/*.rs"}]`,
-		"an id with a space":  `[{"client_id":"a b","jwks":` + set + `,"scope":"system/*.rs"}]`,
-		"no keys":             `[{"client_id":"a","scope":"system/*.rs"}]`,
-		"an empty set":        `[{"client_id":"a","jwks":{"keys":[]},"scope":"system/*.rs"}]`,
-		"both keys and a URL": `[{"client_id":"a","jwks":` + set + `,"jwks_uri":"https://a.example","scope":"system/*.rs"}]`,
-		"a URL without TLS":   `[{"client_id":"a","jwks_uri":"http://a.example/jwks","scope":"system/*.rs"}]`,
-		"a secret":            `[{"client_id":"a","jwks":` + string(private) + `,"scope":"system/*.rs"}]`,
-		"no scope":            `[{"client_id":"a","jwks":` + set + `}]`,
-		"a scope of no form":  `[{"client_id":"a","jwks":` + set + `,"scope":"everything"}]`,
-		"a scope of a user":   `[{"client_id":"a","jwks":` + set + `,"scope":"user/*.rs"}]`,
-		"an id twice":         `[{"client_id":"a","jwks":` + set + `,"scope":"system/*.rs"},{"client_id":"a","jwks":` + set + `,"scope":"system/*.rs"}]`,
-	} {
-		t.Run(name, func(t *testing.T) {
-			writeFile(t, file, content)
-			if list, err := ReadClients(file); err == nil {
-				t.Errorf("accepted: %+v", list)
-			}
-		})
-	}
-	writeFile(t, file, `[{"client_id":"a","jwks":`+set+`,"scope":"system/*.rs"},{"client_id":"b","jwks_uri":"http://127.0.0.1:1/jwks","scope":"system/Task.rs"}]`)
-	if list, err := ReadClients(file); err != nil || len(list) != 2 {
-		t.Errorf("%v, %v", list, err)
-	}
 }
