@@ -50,38 +50,49 @@ func eachAction(set permission.Actions, do func(permission.Actions)) {
 	}
 }
 
+// changing are the actions that change something.
+const changing = permission.Create | permission.Update | permission.Delete
+
 // part is which resources of a type the caller may do all of the actions with.
 func (s *Service) part(p *Principal, typ string, do permission.Actions) (part store.Part) {
 	kind := kindOf(typ)
-	var all permission.Access
-	eachAction(do, func(action permission.Actions) {
-		for _, bounds := range p.Access(typ, kind, action) {
-			if !slices.ContainsFunc(all, func(o []permission.Bound) bool { return slices.EqualFunc(o, bounds, permission.Bound.Equal) }) {
-				all = append(all, bounds)
+	for _, set := range []permission.Actions{do & changing, do &^ changing} {
+		var all permission.Access
+		eachAction(set, func(action permission.Actions) {
+			for _, bounds := range p.Access(typ, kind, action) {
+				if !slices.ContainsFunc(all, func(o []permission.Bound) bool { return slices.EqualFunc(o, bounds, permission.Bound.Equal) }) {
+					all = append(all, bounds)
+				}
 			}
-		}
-	})
-	if all.None() {
-		return store.Part{None: true}
-	}
-	for _, bounds := range all {
-		c, err := s.within(typ, bounds)
-		if err != nil { // what is not understood allows nothing
-			s.log.Warn("a scope cannot be understood, and allows nothing", "type", typ, "error", err)
+		})
+		if all.None() {
 			return store.Part{None: true}
 		}
-		part.Clauses = append(part.Clauses, c)
+		for _, bounds := range all {
+			c, err := s.within(typ, bounds, set&changing != 0)
+			if err != nil { // what is not understood allows nothing
+				s.log.Debug("a scope cannot be understood, and allows nothing", "type", typ)
+				return store.Part{None: true}
+			}
+			part.Clauses = append(part.Clauses, c)
+		}
 	}
 	return part
 }
 
-// within is the clause that one of several bounds holds.
-func (s *Service) within(typ string, bounds []permission.Bound) (search.Clause, error) {
+// within is the clause that one of several bounds holds. What a bound of a patient allows to change is
+// what is about the patient; what others wrote or did is in the compartment of who did it too, and
+// may be read there.
+func (s *Service) within(typ string, bounds []permission.Bound, change bool) (search.Clause, error) {
+	in := s.inCompartment
+	if change {
+		in = s.about
+	}
 	var any []search.Clause
 	for _, b := range bounds {
 		var all []search.Clause
 		if b.Patient != "" {
-			c, err := s.inCompartment(typ, b.Patient)
+			c, err := in(typ, b.Patient)
 			if err != nil {
 				return c, err
 			}

@@ -8,7 +8,6 @@ import (
 
 	"aftercare/fhir"
 	"aftercare/fhir/search"
-	"aftercare/service/permission"
 	"aftercare/service/store"
 )
 
@@ -176,7 +175,7 @@ func (s *Service) apply(ctx context.Context, tx *store.Tx, guess *resolution, a 
 			out[i] = Written{Resource: match}
 			return nil
 		}
-		if err := s.target(ctx, tx, w, match); err != nil {
+		if err := s.target(ctx, tx, found.by, w, match); err != nil {
 			return err
 		}
 		c := found.contents[i]
@@ -366,8 +365,7 @@ func (s *Service) requireTargets(ctx context.Context, tx *store.Tx, found *resol
 	if !s.mustExist {
 		return nil
 	}
-	known := map[string]bool{}
-	seen := s.as(found.by, &tx.Reader, permission.Read)
+	known, readers := map[string]bool{}, map[string]*store.Reader{}
 	for i, c := range found.contents {
 		if c == nil { // a deletion
 			continue
@@ -377,11 +375,11 @@ func (s *Service) requireTargets(ctx context.Context, tx *store.Tx, found *resol
 			if _, served := fhir.Served(l.typ); !served || known[key] || sure.exists(key) {
 				continue
 			}
-			reader := &tx.Reader
-			if !s.part(found.by, found.ws[i].typ, permission.Create).All() { // or they could find out what is there
-				reader = seen
+			from := found.ws[i].typ
+			if readers[from] == nil {
+				readers[from] = s.asReferrer(found.by, &tx.Reader, from)
 			}
-			r, err := reader.Get(ctx, l.typ, l.id)
+			r, err := readers[from].Get(ctx, l.typ, l.id)
 			switch {
 			case fhir.KindOf(err) == fhir.NotFound && err != nil, err == nil && r.Deleted:
 				return found.ws[i].placed(fhir.Errorf(fhir.Unprocessable, "not-found", l.place, "The %s that this refers to is not on this server.", l.typ))

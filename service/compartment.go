@@ -44,14 +44,36 @@ func (s *Service) inCompartments(typ string, patients []string) (search.Clause, 
 	if err != nil {
 		return search.Clause{}, err
 	}
-	members := []string{"_id", "link"}
+	members := []string{"_id", linkParameter}
 	for i := range types {
 		if types[i].name == typ {
 			members = types[i].members
 		}
 	}
+	return s.naming(typ, members, patients)
+}
+
+// about is the clause that holds for the resources of a type that are a patient's own data: of those in
+// the compartment, those that name the patient as who they are about, and not only as who had a part in
+// them.
+func (s *Service) about(typ, patient string) (search.Clause, error) {
+	types, err := record()
+	if err != nil {
+		return search.Clause{}, err
+	}
+	owners := []string{"_id"}
+	for i := range types {
+		if types[i].name == typ {
+			owners = types[i].owners
+		}
+	}
+	return s.naming(typ, owners, []string{patient})
+}
+
+// naming is the clause that one of the parameters of a type names one of the patients.
+func (s *Service) naming(typ string, codes, patients []string) (search.Clause, error) {
 	var any []search.Clause
-	for _, code := range members {
+	for _, code := range codes {
 		param, ok := s.registry.Lookup(typ, code)
 		if !ok {
 			return search.Clause{}, fmt.Errorf("a compartment needs the search parameter %s.%s, which is not there", typ, code)

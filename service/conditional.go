@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"aftercare/fhir"
+	"aftercare/service/permission"
 	"aftercare/service/store"
 )
 
@@ -66,7 +67,7 @@ func (s *Service) conditionalTarget(w *write, query string) error {
 }
 
 // target holds a conditional update against what its query has found.
-func (s *Service) target(ctx context.Context, tx *store.Tx, w *write, match *fhir.Resource) error {
+func (s *Service) target(ctx context.Context, tx *store.Tx, by *Principal, w *write, match *fhir.Resource) error {
 	if w.condition == nil || w.method != http.MethodPut {
 		return nil
 	}
@@ -81,7 +82,7 @@ func (s *Service) target(ctx context.Context, tx *store.Tx, w *write, match *fhi
 		return nil
 	}
 	// R4 lets a server treat this as an update-as-create; the id must be free.
-	switch current, err := tx.Get(ctx, w.typ, own); {
+	switch current, err := s.as(by, &tx.Reader, permission.Update).Get(ctx, w.typ, own); {
 	case err != nil && fhir.KindOf(err) != fhir.NotFound:
 		return err
 	case err == nil && !current.Deleted:

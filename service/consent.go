@@ -21,16 +21,13 @@ type consents struct {
 // consentsAtHand keeps the consents that were read last.
 type consentsAtHand struct{ last atomic.Pointer[consents] }
 
-// maxRefusing is of how many patients a caller can be refused data: all of them stand in each query.
-const maxRefusing = 10_000
-
 // consents are the Consents about sharing that there are in a state of the store.
 func (s *Service) consents(ctx context.Context, r *store.Reader) ([]permission.Consent, error) {
 	position, err := r.LastOf(ctx, "Consent")
 	if err != nil || position == 0 {
 		return nil, err
 	}
-	if known := s.consentsKept.last.Load(); known != nil && known.position == position {
+	if known := s.consentsKept.last.Load(); known != nil && known.position == position && r.Committed() {
 		return known.all, nil
 	}
 	read := &consents{position: position}
@@ -54,7 +51,8 @@ func (s *Service) consents(ctx context.Context, r *store.Reader) ([]permission.C
 		}
 		q.Cursor = page.Next
 	}
-	if known := s.consentsKept.last.Load(); known == nil || known.position < position {
+	// What is not committed may not come to be, and others be stored at the same position.
+	if known := s.consentsKept.last.Load(); r.Committed() && (known == nil || known.position < position) {
 		s.consentsKept.last.Store(read)
 	}
 	return read.all, nil
@@ -90,7 +88,7 @@ func (s *Service) sharedPart(ctx context.Context, p *Principal, r *store.Reader)
 		return nil, err
 	}
 	if len(all) > 0 {
-		if p, err = s.withOrganizations(ctx, p, r); err != nil {
+		if p, err = s.withPositions(ctx, p, r); err != nil {
 			return nil, err
 		}
 	}
@@ -109,76 +107,20 @@ func (s *Service) sharedPart(ctx context.Context, p *Principal, r *store.Reader)
 	}, nil
 }
 
-// refused are the clauses that hold for what no patient keeps from the caller.
-func (s *Service) refused(p *Principal, typ string, all []permission.Consent) (clauses []search.Clause, err error) {
-	if kindOf(typ) != permission.OfPatient {
-		return nil, nil
-	}
-	now := s.now()
-	var patients []string // who refuse all of the type
-	for i := range all {
-		r := all[i].Refuses(p, typ, now)
-		switch {
-		case r.All && len(r.Except) == 0:
-			patients = append(patients, all[i].Patient)
-		case r.All: // but for some
-			inside, err := s.inCompartment(typ, all[i].Patient)
-			if err != nil {
-				return nil, err
-			}
-			except, err := s.hasID(typ, r.Except)
-			if err != nil {
-				return nil, err
-			}
-			outside := search.Clause{Not: &inside}
-			clauses = append(clauses, search.Clause{Any: []search.Clause{outside, except}})
-		case !r.None():
-			those, err := s.hasID(typ, r.Except)
-			if err != nil {
-				return nil, err
-			}
-			clauses = append(clauses, search.Clause{Not: &those})
-		}
-	}
-	slices.Sort(patients)
-	patients = slices.Compact(patients)
-	if len(patients)+len(clauses) > maxRefusing {
-		return nil, fmt.Errorf("more than %d patients keep data from one caller", maxRefusing)
-	}
-	for some := range slices.Chunk(patients, refusingStep) {
-		inside, err := s.inCompartments(typ, some)
-		if err != nil {
-			return nil, err
-		}
-		clauses = append(clauses, search.Clause{Not: &inside})
-	}
-	return clauses, nil
-}
-
-// refusingStep is how many patients one clause names at most.
-const refusingStep = 400
-
-func (s *Service) hasID(typ string, ids []string) (search.Clause, error) {
-	param, ok := s.registry.Lookup(typ, "_id")
-	if !ok {
-		return search.Clause{}, fmt.Errorf("%s has no search parameter _id", typ)
-	}
-	var values []search.Value
-	for _, id := range ids {
-		values = append(values, search.Value{Value: id})
-	}
-	return search.Clause{Param: param, Values: values}, nil
-}
-
-// withOrganizations is the caller with the organizations that the user works for, by the
-// PractitionerRoles that are stored.
-func (s *Service) withOrganizations(ctx context.Context, p *Principal, r *store.Reader) (*Principal, error) {
+// withPositions is the caller with what the user is by the PractitionerRoles that are stored, and the
+// organizations that the user works for.
+func (s *Service) withPositions(ctx context.Context, p *Principal, r *store.Reader) (*Principal, error) {
 	user := fhir.ParseReference(p.User, s.baseURL)
-	if user.Type != "Practitioner" || !user.Local() {
+	by := map[string]string{"Practitioner": "practitioner", "PractitionerRole": "_id"}[user.Type]
+	if by == "" {
 		return p, nil
 	}
 	q := &search.Query{Type: "PractitionerRole", Count: maxCount}
-	if err := s.addClause(q, "practitioner", search.Value{System: user.Type, Value: user.ID}); err != nil {
+	value := search.Value{System: user.Type, Value: user.ID}
+	if by == "_id" {
+		value.System = ""
+	}
+	if err := s.addClause(q, by, value); err != nil {
 		return nil, err
 	}
 	page, err := r.Search(ctx, q, nil)
@@ -186,15 +128,20 @@ func (s *Service) withOrganizations(ctx context.Context, p *Principal, r *store.
 		return nil, err
 	}
 	with := *p
-	with.Organizations = slices.Clone(p.Organizations)
+	with.Organizations, with.Positions = slices.Clone(p.Organizations), slices.Clone(p.Positions)
 	for _, res := range page.Resources {
 		n, err := fhir.Parse(res.Body)
 		if err != nil {
 			return nil, err
 		}
-		ref := fhir.ParseReference(n.Str("organization", "reference"), s.baseURL)
-		active := n.Get("active")
-		if ref.Local() && (active == nil || string(active.Raw) != "false") {
+		if active := n.Get("active"); active != nil && string(active.Raw) == "false" {
+			continue
+		}
+		with.Positions = append(with.Positions, res.Ref())
+		if ref := fhir.ParseReference(n.Str("practitioner", "reference"), s.baseURL); ref.Local() {
+			with.Positions = append(with.Positions, ref.Type+"/"+ref.ID)
+		}
+		if ref := fhir.ParseReference(n.Str("organization", "reference"), s.baseURL); ref.Local() {
 			with.Organizations = append(with.Organizations, ref.Type+"/"+ref.ID)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"aftercare/fhir"
+	"aftercare/service/careplan"
 	"aftercare/service/permission"
 	"aftercare/service/store"
 )
@@ -39,6 +40,9 @@ func (s *Service) mayStore(by *Principal, w *write, id string, c *content) error
 	if part := s.part(by, w.typ, do); !part.All() && !part.Holds(id, c.rows) {
 		return fhir.Errorf(fhir.Forbidden, "forbidden", "", "The caller may write some %s resources, but not with this content.", w.typ)
 	}
+	if w.typ == careplan.SubjectType && len(named(c.rows, []string{linkParameter})) > 0 && by.Access(w.typ, permission.OfPatient, do).OfOne() {
+		return fhir.Errorf(fhir.Forbidden, "forbidden", "Patient.link", "The caller may write the data of one patient, and so may not say who else that is.")
+	}
 	return nil
 }
 
@@ -51,6 +55,15 @@ func (s *Service) mayReplace(ctx context.Context, r *store.Reader, by *Principal
 	}
 	_, err := read(ctx, s.as(by, r, permission.Update), typ, id)
 	return err
+}
+
+// asReferrer is a reader of what resources of a type may refer to, where that must exist: whoever may
+// write only some of them could find out by references what is there.
+func (s *Service) asReferrer(by *Principal, r *store.Reader, typ string) *store.Reader {
+	if by.Unbounded || s.part(by, typ, permission.Create).All() {
+		return r
+	}
+	return s.as(by, r, permission.Read)
 }
 
 // hide notes which of the results of writes the caller may not read.

@@ -208,8 +208,9 @@ func (s *Service) stageMore(ctx context.Context, a *ahead, news []store.New) ([]
 func (s *Service) lookAhead(ctx context.Context, r *store.Reader, a *ahead, i int) (isNew bool, err error) {
 	w, c := a.found.ws[i], a.found.contents[i]
 	if s.mustExist {
+		seen := s.asReferrer(a.found.by, r, w.typ)
 		for _, l := range c.local {
-			if err := a.lookForTarget(ctx, r, l); err != nil {
+			if err := a.lookForTarget(ctx, seen, l); err != nil {
 				return false, err
 			}
 		}

@@ -24,7 +24,7 @@ func (s *Service) wholePerson(ctx context.Context, p *Principal, r *store.Reader
 	if err != nil || len(all) == 0 {
 		return who, err
 	}
-	with, err := s.withOrganizations(ctx, p, r.All())
+	with, err := s.withPositions(ctx, p, r.All())
 	if err != nil {
 		return who, err
 	}

@@ -32,6 +32,13 @@ func (a Access) None() bool {
 	return slices.ContainsFunc(a, func(any []Bound) bool { return len(any) == 0 })
 }
 
+// OfOne reports whether it is of one patient's data alone.
+func (a Access) OfOne() bool {
+	return slices.ContainsFunc(a, func(any []Bound) bool {
+		return !slices.ContainsFunc(any, func(b Bound) bool { return b.Patient == "" })
+	})
+}
+
 // Kind says whose the resources of a type are.
 type Kind int
 

@@ -21,13 +21,13 @@ const (
 var sharing = []string{"access", "disclose", "use"}
 
 // Consent is what an active Consent of scope patient-privacy says about who may see a patient's
-// data. A provision holds for a caller that its actors, period and purposes fit; for the resource
-// types of its classes, or all; and for the instances of its data, or all. The provisions in it are
-// exceptions, of which one that denies wins over one that permits.
+// data. A provision is about a caller that its actors, period and purposes fit; about the resource
+// types of its classes, or all; and about the instances of its data, or all. The provisions in it are
+// exceptions of what it is about itself, of which one that denies wins over those that permit,
+// whatever their order.
 //
-// What is not understood counts against sharing: a provision that denies holds whatever else it
-// says, and one that permits does not hold if it has a code, a label, a data period or data that is
-// related to something.
+// What is not understood counts against sharing: where it is open whether a provision is about
+// something, it is if it denies; if it permits, it does not, but what it denies in exceptions stands.
 type Consent struct {
 	// Patient is the id of the patient.
 	Patient string
@@ -36,18 +36,24 @@ type Consent struct {
 
 type provision struct {
 	deny    bool
-	unclear bool // it has something that is not understood
 	actors  []actor
 	low     time.Time
 	high    time.Time
 	classes []string
-	data    []string // "Type/id"
+	data    map[string]bool // by "Type/id"
 	purpose []string
 	parts   []provision
+	// open are set where it names other things than those that are understood: among its classes,
+	// among its data, or at all.
+	openClasses, openData, open bool
 }
 
-// actor is a reference, "Practitioner/1", or an identifier such as a client's id.
+// actor is a reference, "Practitioner/1", or an identifier such as a client's id; neither is set for
+// one that is not understood.
 type actor struct{ reference, identifier string }
+
+// actorTypes are those of which it is known whether a caller is one.
+var actorTypes = []string{"Practitioner", "PractitionerRole", "Organization", "Patient", "RelatedPerson"}
 
 // ReadConsent reads a Consent. ok is false where it says nothing about sharing: it is not active,
 // of another scope, without provisions, or of a patient who is not on this server.
@@ -81,26 +87,29 @@ func readProvision(n *fhir.Node, within bool, base string, zone *time.Location) 
 		if class.Str("system") == resourceTypes {
 			p.classes = append(p.classes, class.Str("code"))
 		} else {
-			p.unclear = true
+			p.openClasses = true
 		}
 	}
 	for _, d := range n.Each("data") {
 		ref := fhir.ParseReference(d.Str("reference", "reference"), base)
 		if d.Str("meaning") != instanceMeaning || !ref.Local() {
-			p.unclear = true
+			p.openData = true
 			continue
 		}
-		p.data = append(p.data, ref.Type+"/"+ref.ID)
+		if p.data == nil {
+			p.data = map[string]bool{}
+		}
+		p.data[ref.Type+"/"+ref.ID] = true
 	}
 	for _, purpose := range n.Each("purpose") {
 		p.purpose = append(p.purpose, purpose.Str("code"))
 	}
 	acts := n.Each("action")
 	if len(acts) > 0 && !slices.ContainsFunc(acts, isSharing) {
-		p.unclear = true
+		p.open = true
 	}
-	for _, name := range []string{"securityLabel", "code", "dataPeriod"} {
-		p.unclear = p.unclear || len(n.Each(name)) > 0
+	for _, name := range []string{"securityLabel", "code", "dataPeriod", "modifierExtension"} {
+		p.open = p.open || len(n.Each(name)) > 0
 	}
 	for _, part := range n.Each("provision") {
 		p.parts = append(p.parts, readProvision(part, !p.deny, base, zone))
@@ -114,19 +123,31 @@ func isSharing(action *fhir.Node) bool {
 	})
 }
 
-func readActor(reference *fhir.Node, base string) actor {
+func readActor(reference *fhir.Node, base string) (a actor) {
 	if reference == nil {
-		return actor{}
+		return a
 	}
-	a := actor{identifier: reference.Str("identifier", "value")}
-	if written := reference.Str("reference"); written != "" {
-		if ref := fhir.ParseReference(written, base); ref.Local() {
-			a.reference = ref.Type + "/" + ref.ID
-		} else {
-			a.reference = written
-		}
+	a.identifier = reference.Str("identifier", "value")
+	written := reference.Str("reference")
+	ref := fhir.ParseReference(written, base)
+	if typ, id, ok := lastTwo(written); !ref.Local() && ok { // of another server
+		ref.Type, ref.ID = typ, id
+	} else if ref.Local() {
+		written = ref.Type + "/" + ref.ID
+	}
+	if slices.Contains(actorTypes, ref.Type) {
+		a.reference = written
 	}
 	return a
+}
+
+// lastTwo are the last two parts of a path.
+func lastTwo(path string) (first, second string, ok bool) {
+	parts := strings.Split(path, "/")
+	if len(parts) < 2 {
+		return "", "", false
+	}
+	return parts[len(parts)-2], parts[len(parts)-1], true
 }
 
 // Refusal is what a Consent keeps from a caller of the resources of one type.
@@ -134,11 +155,15 @@ type Refusal struct {
 	// All is set where that is all of the patient's, but for the ids of Except; otherwise it is
 	// those ids.
 	All    bool
-	Except []string
+	Except []string // sorted
 }
 
 // None reports whether nothing is kept from the caller.
 func (r Refusal) None() bool { return !r.All && len(r.Except) == 0 }
+
+// MaxSingled is how many resources of one type a Consent can single out. One that names more keeps
+// all of the type.
+const MaxSingled = 1000
 
 // Refuses is what the Consent keeps from a caller, of a type, at a time. The patient, and a caller
 // who has broken the glass, are kept from nothing.
@@ -146,16 +171,30 @@ func (c *Consent) Refuses(p *Principal, typ string, at time.Time) Refusal {
 	if p.Unbounded || p.Emergency != "" || p.is(c.Patient) {
 		return Refusal{}
 	}
-	var d decision
-	d.apply(&c.root, p, typ, at)
-	r := Refusal{All: d.deny}
-	for id, deny := range d.instances {
-		if deny != d.deny {
+	r := Refusal{All: c.root.decide(p, typ, "", at) == denied}
+	singled := slices.Compact(slices.Sorted(slices.Values(c.root.singled(typ, nil))))
+	if len(singled) > MaxSingled {
+		return Refusal{All: true}
+	}
+	for _, id := range singled {
+		if deny := c.root.decide(p, typ, id, at) == denied; deny != r.All {
 			r.Except = append(r.Except, id)
 		}
 	}
-	slices.Sort(r.Except)
 	return r
+}
+
+// singled adds the ids of a type that a provision and those in it name.
+func (v *provision) singled(typ string, ids []string) []string {
+	for ref := range v.data {
+		if id, ok := strings.CutPrefix(ref, typ+"/"); ok {
+			ids = append(ids, id)
+		}
+	}
+	for i := range v.parts {
+		ids = v.parts[i].singled(typ, ids)
+	}
+	return ids
 }
 
 // is reports whether the caller is the patient, or an app that was launched for the patient and
@@ -167,65 +206,78 @@ func (p *Principal) is(patient string) bool {
 	return p.User == "" && p.Patient == patient
 }
 
-type decision struct {
-	deny      bool
-	instances map[string]bool // ids of which it is otherwise
-}
+// decision is what a provision says about one resource.
+type decision int
 
-func (d *decision) apply(v *provision, p *Principal, typ string, at time.Time) {
-	if !v.holds(p, typ, at) {
-		return
+const (
+	nothing decision = iota
+	permitted
+	denied
+)
+
+// decide is what a provision says to a caller about the resource of a type with an id; "" stands for
+// all that no provision names.
+func (v *provision) decide(p *Principal, typ, id string, at time.Time) decision {
+	about := v.about(p, typ, id, at)
+	if about == no {
+		return nothing
 	}
-	d.set(v, typ)
-	// Exceptions that permit come first, so that one that denies wins.
-	for _, deny := range []bool{false, true} {
-		for i := range v.parts {
-			if v.parts[i].deny == deny {
-				d.apply(&v.parts[i], p, typ, at)
-			}
+	said := nothing
+	for i := range v.parts {
+		said = max(said, v.parts[i].decide(p, typ, id, at))
+	}
+	if said == nothing {
+		said = permitted
+		if v.deny {
+			said = denied
 		}
 	}
+	if said == permitted && about == maybe {
+		return nothing
+	}
+	return said
 }
 
-func (d *decision) set(v *provision, typ string) {
-	if len(v.data) == 0 || v.deny && v.unclear {
-		d.deny = v.deny
-		clear(d.instances)
-		return
+// answer is whether a provision is about something; maybe where that is open.
+type answer int
+
+const (
+	no answer = iota
+	maybe
+	yes
+)
+
+func (v *provision) about(p *Principal, typ, id string, at time.Time) answer {
+	if !v.low.IsZero() && at.Before(v.low) || !v.high.IsZero() && !at.Before(v.high) {
+		return no
 	}
-	for _, ref := range v.data {
-		if id, ok := strings.CutPrefix(ref, typ+"/"); ok {
-			if d.instances == nil {
-				d.instances = map[string]bool{}
-			}
-			d.instances[id] = v.deny
-		}
+	all := yes
+	if v.open || len(v.purpose) > 0 && len(p.Purposes) == 0 {
+		all = maybe
+	} else if len(v.purpose) > 0 && !slices.ContainsFunc(v.purpose, func(code string) bool { return slices.Contains(p.Purposes, code) }) {
+		return no
 	}
+	return min(all,
+		among(len(v.actors) == 0 || slices.ContainsFunc(v.actors, p.acts), slices.Contains(v.actors, actor{})),
+		among(len(v.classes) == 0 && !v.openClasses || slices.Contains(v.classes, typ), v.openClasses),
+		among(len(v.data) == 0 && !v.openData || v.data[typ+"/"+id], v.openData))
 }
 
-// holds reports whether a provision is about a caller and a type.
-func (v *provision) holds(p *Principal, typ string, at time.Time) bool {
+// among is whether something is in a list; open tells that the list has more than is understood.
+func among(is, open bool) answer {
 	switch {
-	case v.unclear && !v.deny,
-		!v.low.IsZero() && at.Before(v.low), !v.high.IsZero() && !at.Before(v.high),
-		len(v.actors) > 0 && !slices.ContainsFunc(v.actors, p.acts),
-		len(v.classes) > 0 && !slices.Contains(v.classes, typ) && (!v.deny || !v.unclear):
-		return false
-	case len(v.purpose) == 0:
-		return true
-	case len(p.Purposes) == 0: // not stated
-		return v.deny
+	case is:
+		return yes
+	case open:
+		return maybe
 	}
-	return slices.ContainsFunc(v.purpose, func(purpose string) bool { return slices.Contains(p.Purposes, purpose) })
+	return no
 }
 
 // acts reports whether the caller is an actor: the user by reference, or the client or the user by
-// identifier. One that is not said stands for anybody.
+// identifier.
 func (p *Principal) acts(a actor) bool {
-	switch {
-	case a == actor{}:
-		return true
-	case a.reference != "" && (a.reference == p.User || slices.Contains(p.Organizations, a.reference)):
+	if a.reference != "" && (a.reference == p.User || slices.Contains(p.Organizations, a.reference) || slices.Contains(p.Positions, a.reference)) {
 		return true
 	}
 	return a.identifier != "" && (a.identifier == p.Client || a.identifier == p.Subject)

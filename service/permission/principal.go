@@ -15,6 +15,9 @@ type Principal struct {
 	// Organizations are references to those that the user or the client belongs to, as far as the
 	// token says so.
 	Organizations []string
+	// Positions are references to what else the user is by what is stored: the PractitionerRoles of
+	// a Practitioner, and the Practitioner of a PractitionerRole.
+	Positions []string
 	// Roles are the names of the roles that the token gives.
 	Roles []string
 	// Purposes are codes of v3-PurposeOfUse, as far as they are known.

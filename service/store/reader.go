@@ -38,6 +38,9 @@ func (s *Store) View(ctx context.Context, fn func(ctx context.Context, r *Reader
 	return fn(ctx, r)
 }
 
+// Committed reports whether all that it reads is stored for good. What a write reads may not be.
+func (r *Reader) Committed() bool { return !r.writes }
+
 func (s *Store) borrow(ctx context.Context) (*conn, error) {
 	select {
 	case <-s.closed:
