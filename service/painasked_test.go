@@ -126,55 +126,37 @@ func TestReportsWithdrawnAfterADeath(t *testing.T) {
 	}
 }
 
-// Loading that somebody has begun waits too, and goes on when nothing asks for that any more, or
-// when a person says so.
-func TestPainHoldsLoadingThatHasBegun(t *testing.T) {
-	begin := func(t *testing.T) *Service {
-		s := open(t)
-		s.keep(t, `{"resourceType":"Patient","id":"p"}`, anchorIn("op", "2026-03-02", "left"))
-		body := string(s.find(t, "CarePlan", "")[0])
-		from := strings.Index(body, `{"id":"loading"`)
-		s.keep(t, body[:from]+strings.Replace(body[from:], `"status":"not-started"`, `"status":"in-progress","statusReason":{"text":"by the physiotherapist"}`, 1), hurting("o", "2026-03-05", "5", "compress"))
-		return s
-	}
-	loading := func(s *Service) string {
-		for _, a := range s.nodes(t, "CarePlan", "")[0].Each("activity") {
-			if a.Str("id") == "loading" {
-				return a.Str("detail", "status") + ", " + a.Str("detail", "statusReason", "text")
-			}
-		}
-		return ""
-	}
+// Loading that somebody has begun keeps the status and the reason that a person gave it, whatever is
+// reported; the Task and the Flag say that it should wait.
+func TestPainLeavesLoadingThatHasBegun(t *testing.T) {
+	const begun = "in-progress, by the physiotherapist"
 	pain := hurting("o", "2026-03-05", "5", "compress")
-	for name, c := range map[string]struct {
-		then []string
-		want string
-	}{
-		"waits":                       {nil, "on-hold, Waits because of pain in the bone"},
-		"waits while looked at":       {[]string{anchorIn("op", "2026-03-02", "left", `"note":[{"text":"x"}]`)}, "on-hold, Waits because of pain in the bone"},
-		"goes on as it was":           {[]string{strings.Replace(pain, `"final"`, `"entered-in-error"`, 1)}, "in-progress, by the physiotherapist"},
-		"waits while one of two does": {[]string{hurting("o2", "2026-03-06", "5", "compress"), strings.Replace(pain, `"final"`, `"entered-in-error"`, 1)}, "on-hold, Waits because of pain in the bone"},
+	for name, then := range map[string][]string{
+		"at once":              nil,
+		"looked at again":      {anchorIn("op", "2026-03-02", "left", `"note":[{"text":"x"}]`)},
+		"reported again":       {hurting("o2", "2026-03-06", "5", "compress")},
+		"the report withdrawn": {strings.Replace(pain, `"final"`, `"entered-in-error"`, 1)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := begin(t)
-			s.keep(t, c.then...)
-			if got := loading(s); got != c.want {
-				t.Errorf("got %q", got)
+			s := open(t)
+			s.keep(t, `{"resourceType":"Patient","id":"p"}`, anchorIn("op", "2026-03-02", "left"))
+			body := string(s.find(t, "CarePlan", "")[0])
+			from := strings.Index(body, `{"id":"loading"`)
+			s.keep(t, body[:from]+strings.Replace(body[from:], `"status":"not-started"`, `"status":"in-progress","statusReason":{"text":"by the physiotherapist"}`, 1), pain)
+			s.keep(t, then...)
+			for _, a := range s.nodes(t, "CarePlan", "")[0].Each("activity") {
+				if a.Str("id") != "loading" {
+					continue
+				}
+				if got := a.Str("detail", "status") + ", " + a.Str("detail", "statusReason", "text"); got != begun {
+					t.Errorf("got %q", got)
+				}
+			}
+			asked := slices.Contains(strings.Split(s.painState(t), "\n"), "task requested discuss-with-surgeon")
+			if withdrawn := name == "the report withdrawn"; asked == withdrawn {
+				t.Errorf("the surgeon is asked: %t", asked)
 			}
 		})
-	}
-	s := begin(t)
-	s.setLoading(t, "in-progress")
-	s.keep(t, anchorIn("op", "2026-03-02", "left", `"note":[{"text":"x"}]`), hurting("o", "2026-03-05", "5", "compress", `"note":[{"text":"x"}]`))
-	if got := loading(s); !strings.HasPrefix(got, "in-progress") {
-		t.Errorf("a person who knows of it lets it go on: %q", got)
-	}
-	s.keep(t, hurting("o2", "2026-03-09", "5", "compress"))
-	if got := loading(s); !strings.HasPrefix(got, "on-hold") {
-		t.Errorf("another report: %q", got)
-	}
-	if states := strings.Split(s.painState(t), "\n"); !slices.Contains(states, "loading on-hold") {
-		t.Errorf("%q", states)
 	}
 }
 

@@ -129,8 +129,8 @@ func definitionOf(detail *fhir.Node) string {
 	return ""
 }
 
-// held is an activity with what it waits for. One that somebody has begun waits too, and goes on once
-// nothing asks for that any more; what is finished stays so.
+// held is an activity with what it waits for. Only one that nobody has begun gets another status: what
+// a person did is not undone.
 func (d *derivation) held(a *fhir.Node, holds map[string]waiting) *fhir.Node {
 	detail := a.Get("detail")
 	w, waits := holds[definitionOf(detail)]
@@ -139,13 +139,9 @@ func (d *derivation) held(a *fhir.Node, holds map[string]waiting) *fhir.Node {
 	}
 	f := following{status: w.status, outcome: w.outcome, because: w.because}
 	o := members(detail)
-	own := detail.Str("status")
-	if w.overruled || finished[own] {
+	if w.overruled || detail.Str("status") != "not-started" {
 		o.set("extension", append(listIn(o, "extension"), f.mark(nil)))
 	} else {
-		if own != "not-started" {
-			f.before = own
-		}
 		d.give(&o, f)
 	}
 	o.arrange(detailOrder)
