@@ -1,12 +1,17 @@
 package service
 
 import (
+	"encoding/json"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"aftercare/fhir"
 	"aftercare/service/permission"
+
+	"pgregory.net/rapid"
 )
 
 // holder is a caller with scopes, launched for patient a.
@@ -124,4 +129,100 @@ func TestConsentsWithManyExceptions(t *testing.T) {
 		}
 		asks(t, s, clinician, map[string]string{"search Observation?_count=5": "a-lab a-pain b-lab moved", "read Observation/b-pain": "404", "read Observation/a-pain": "a-pain", "history Observation/a-pain/_history": "a-pain"})
 	})
+}
+
+// everythingBut are all current versions but of what is about a patient, as Type/id/version.
+func everythingBut(rt *rapid.T, s *Service, patient string) (refs []string) {
+	about := regexp.MustCompile(`"(?:subject|patient|for)":\s*\{"reference":\s*"Patient/` + patient + `"`)
+	for _, typ := range []string{"Patient", "Observation", "Condition", "Task", "List", "Device", "Procedure", "CarePlan", "ClinicalImpression", "Flag", "Goal", "DetectedIssue", "Consent", "Practitioner", "QuestionnaireResponse"} {
+		answer := answerTo(rt, s, &itself, "search "+typ+"?_count=1000")
+		var bundle struct {
+			Entry []struct{ Resource json.RawMessage }
+		}
+		if err := json.Unmarshal(answer, &bundle); err != nil {
+			rt.Fatal(err)
+		}
+		for _, e := range bundle.Entry {
+			if !about.Match(e.Resource) {
+				refs = append(refs, disclosed(rt, e.Resource)...)
+			}
+		}
+	}
+	return slices.DeleteFunc(refs, func(ref string) bool { return strings.HasPrefix(ref, "Patient/"+patient+"/") })
+}
+
+// Whatever somebody with the scopes of one patient writes, what is not about that patient stays as it is,
+// and so does what is derived of it.
+func TestNothingOfOthersIsWritten(t *testing.T) {
+	var s *Service
+	checks, done := 0, 0
+	grant, _ := permission.ParseGrant("patient/*.cruds")
+	operation := func(id, of, by string) string {
+		return fmt.Sprintf(`{"resourceType":"Procedure","id":%q,"status":"completed","code":{"coding":[{"system":"https://aftercare.example/fhir/CodeSystem/osseointegration","code":"single-stage"}]},
+			"subject":{"reference":"Patient/%s"},"performer":[{"actor":{"reference":"Patient/%s"}}],"performedDateTime":"2026-03-02","bodySite":[{"coding":[{"system":"http://snomed.info/sct","code":"71341001"}]}]}`, id, of, by)
+	}
+	pain := func(id, of, by string) string {
+		return fmt.Sprintf(`{"resourceType":"Observation","id":%q,"status":"final","category":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/observation-category","code":"survey"}]}],
+			"code":{"coding":[{"system":"http://loinc.org","code":"72514-3"}]},"subject":{"reference":"Patient/%s"},"performer":[{"reference":"Patient/%s"}],"effectiveDateTime":"2026-04-01","valueInteger":7}`, id, of, by)
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		if checks%20 == 0 {
+			if s != nil {
+				if err := s.store.Close(); err != nil {
+					rt.Fatal(err)
+				}
+			}
+			s = open(t)
+			for _, body := range []string{`{"resourceType":"Patient","id":"p0"}`, `{"resourceType":"Patient","id":"p1"}`, operation("q0", "p0", "p1"), operation("q1", "p1", "p0"), pain("o8", "p0", "p1"), pain("o9", "p1", "p0")} {
+				n, err := fhir.Parse([]byte(body))
+				if err != nil {
+					rt.Fatal(err)
+				}
+				if _, err := s.Update(ctx, Anonymous, n.Str("resourceType"), n.Str("id"), []byte(body), Preconditions{}); err != nil {
+					rt.Fatal(err)
+				}
+			}
+		}
+		checks++
+		p := &Principal{Patient: "p0", Grants: []permission.Grant{grant}}
+		before := everythingBut(rt, s, "p0")
+		for range rapid.IntRange(1, 4).Draw(rt, "writes") {
+			of, by := rapid.SampledFrom([]string{"p0", "p0", "p1"}).Draw(rt, "of"), rapid.SampledFrom([]string{"p0", "p1"}).Draw(rt, "by")
+			body := randomRecord(rt)
+			switch rapid.IntRange(0, 4).Draw(rt, "what") {
+			case 0:
+				body = pain(rapid.SampledFrom([]string{"o8", "o9"}).Draw(rt, "report"), of, by)
+			case 1:
+				body = operation(rapid.SampledFrom([]string{"q0", "q1"}).Draw(rt, "operation"), of, by)
+			case 2:
+				body = fmt.Sprintf(`{"resourceType":"Patient","id":%q,"link":[{"type":%q,"other":{"reference":"Patient/%s"}}]}`, of, rapid.SampledFrom([]string{"replaces", "replaced-by"}).Draw(rt, "link"), by)
+			}
+			n, err := fhir.Parse([]byte(body))
+			if err != nil {
+				rt.Fatal(err)
+			}
+			typ, id := n.Str("resourceType"), n.Str("id")
+			switch rapid.IntRange(0, 3).Draw(rt, "how") {
+			case 0:
+				_, err = s.Create(ctx, *p, typ, []byte(body), "")
+			case 1:
+				_, err = s.Update(ctx, *p, typ, id, []byte(body), Preconditions{})
+			case 2:
+				_, err = s.Delete(ctx, *p, typ, id, Preconditions{})
+			default:
+				_, err = s.Process(ctx, *p, bundleOf("transaction", entryOf("", body, "PUT", typ+"/"+id, ""), entryOf("", pain("x", of, by), "POST", "Observation", "")), "")
+			}
+			if err == nil {
+				done++
+			} else if fhir.KindOf(err) == fhir.Internal {
+				rt.Fatal(err)
+			}
+		}
+		if after := everythingBut(rt, s, "p0"); !slices.Equal(before, after) {
+			rt.Fatalf("there was %s, and now is %s", before, after)
+		}
+	})
+	if checks >= 20 && done == 0 {
+		t.Error("nothing was written: this shows nothing")
+	}
 }

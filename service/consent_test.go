@@ -52,7 +52,7 @@ func TestConsent(t *testing.T) {
 		"read Patient/b": "404", "read Observation/b-pain": "404", "read Observation/b-pain/_history/1": "404", "history Observation/b-pain/_history": "404",
 		"search Observation": "a-lab a-pain moved", "search Observation?_summary=count": "3 in all", "search Patient?_revinclude=Task:patient": "a a-task",
 		"search Observation?subject:Patient.family=Family-b": "empty", "search Patient/b/Task": "404", "operate CarePlan/b-plan/$explain": "404",
-		"operate Patient/b/$everything": "404", "search Practitioner?_has:Patient:general-practitioner:family=Family-b": "empty",
+		"operate Patient/b/$everything": "404", "history Observation/_history": "a-lab a-pain moved", "history Observation/_history?_count=1": "moved", "search Practitioner?_has:Patient:general-practitioner:family=Family-b": "empty",
 		"batch  {\"request\":{\"method\":\"GET\",\"url\":\"Task/b-task\"}} ; {\"request\":{\"method\":\"GET\",\"url\":\"Task?patient=b\"}}": "(empty) 404",
 		"transaction  {\"request\":{\"method\":\"GET\",\"url\":\"Task?_count=5\"}}":                                                         "(a-task)",
 	}

@@ -3,6 +3,7 @@ package service
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -79,7 +80,7 @@ func randomRecord(rt *rapid.T) string {
 	of := patient.Draw(rt, "of")
 	other := rapid.SampledFrom([]string{"Patient/" + patient.Draw(rt, "other"), "Practitioner/d0", "Practitioner/d1"}).Draw(rt, "other")
 	k := rapid.IntRange(0, 3).Draw(rt, "k")
-	switch rapid.IntRange(0, 9).Draw(rt, "kind") {
+	switch rapid.IntRange(0, 10).Draw(rt, "kind") {
 	case 0:
 		return fmt.Sprintf(`{"resourceType":"Patient","id":%q,"name":[{"family":"F%s"}],"link":[{"other":{"reference":"Patient/%s"},"type":"seealso"}],"generalPractitioner":[{"reference":"Practitioner/d0"}]}`, of, of, patient.Draw(rt, "linked"))
 	case 1:
@@ -96,6 +97,13 @@ func randomRecord(rt *rapid.T) string {
 		return fmt.Sprintf(`{"resourceType":"Group","id":"g%d","type":"person","actual":true,"member":[{"entity":{"reference":"Patient/%s"}},{"entity":{"reference":%q}}]}`, k%2, of, other)
 	case 7:
 		return fmt.Sprintf(`{"resourceType":"Device","id":"v%d","patient":{"reference":"Patient/%s"}}`, k%2, of)
+	case 8:
+		return consentOf(fmt.Sprintf("k%d", k%2), of, rapid.SampledFrom([]string{"active", "active", "inactive"}).Draw(rt, "consent"), rapid.SampledFrom([]string{
+			`{"type":"deny"}`, `{"type":"deny","provision":[{"type":"permit","data":[{"meaning":"instance","reference":{"reference":"Observation/o0"}}]}]}`,
+			`{"type":"permit","provision":[{"type":"deny","actor":[{"role":{"text":"x"},"reference":{"reference":"Practitioner/d0"}}]}]}`,
+			`{"type":"permit","provision":[{"type":"deny","class":[{"system":"http://hl7.org/fhir/resource-types","code":"Observation"}]}]}`,
+			`{"type":"permit","provision":[{"type":"deny","data":[{"meaning":"instance","reference":{"reference":"Observation/o1"}},{"meaning":"instance","reference":{"reference":"Patient/p0"}}]}]}`,
+		}).Draw(rt, "provision"))
 	default:
 		return fmt.Sprintf(`{"resourceType":"Observation","id":"o%d","status":%q,"category":[{"coding":[{"system":"urn:c","code":%q}]}],"code":{"coding":[{"code":"x"}]},
 			"subject":{"reference":"Patient/%s"},"performer":[{"reference":%q}],"focus":[{"reference":"Observation/o%d"}]}`,
@@ -105,7 +113,7 @@ func randomRecord(rt *rapid.T) string {
 
 // leakQuestions are what is asked in TestNothingLeaks; {p} stands for a patient.
 var leakQuestions = []string{
-	"search Observation", "search Observation?_sort=status,-_lastUpdated", "search Observation?_count=2", "search Observation?_include=*&_include:iterate=*",
+	"search Observation", "search Observation?_sort=status,-_lastUpdated", "search Observation?_count=2", "search Observation?_count=1", "search Observation?_count=1&_sort=-status", "search ?_type=Patient,Observation,Consent&_count=3", "search Observation?_include=*&_include:iterate=*",
 	"search Observation?_include=Observation:focus&_include:iterate=Observation:focus", "search Observation?_include=Observation:subject&_include:iterate=Patient:link",
 	"search Observation?_revinclude=*", "search Patient?_revinclude=*", "search Patient?_revinclude=Observation:performer&_revinclude:iterate=Observation:focus",
 	"search Patient?_has:Observation:subject:category=survey", "search Patient?_has:Group:member:type=person", "search Patient?link:Patient.family=F{p}", "search Practitioner?_revinclude=*&_revinclude:iterate=*",
@@ -113,7 +121,7 @@ var leakQuestions = []string{
 	"search Observation?_filter=subject.family sw \"F\"", "search Observation?status:not=final", "search Observation?performer:missing=false", "search Task?_include=Task:focus&_include:iterate=Observation:subject",
 	"search Group?_include=Group:member", "search Group", "search Device", "search Condition?_include=Condition:asserter", "search ?_id=o0", "search ?_lastUpdated=gt2000", "search ?_type=Patient,Observation",
 	"search Patient/{p}/*", "search Patient/{p}/Observation?_include=Observation:focus", "operate Patient/{p}/$everything", "operate Observation/$lastn?patient={p}&code=x",
-	"history _history", "history Observation/_history", "history Patient/_history", "history Observation/o0/_history", "history Observation/o1/_history", "history Patient/{p}/_history", "history Observation/_history?_count=2",
+	"history _history", "history Observation/_history", "history Patient/_history", "history Observation/o0/_history", "history Observation/o1/_history", "history Patient/{p}/_history", "history Observation/_history?_count=2", "history Observation/_history?_count=1", "history _history?_count=3", "history _history?_since=2020-01-01T00:00:00Z&_count=1",
 	"transaction  {\"request\":{\"method\":\"GET\",\"url\":\"Observation?_include=*\"}} ; {\"request\":{\"method\":\"GET\",\"url\":\"Patient/{p}/*\"}}",
 	"batch  {\"request\":{\"method\":\"GET\",\"url\":\"Observation/_history\"}} ; {\"request\":{\"method\":\"GET\",\"url\":\"Patient/{p}/$everything\"}} ; {\"request\":{\"method\":\"GET\",\"url\":\"Observation/o0\"}}",
 }
@@ -152,6 +160,25 @@ func answerTo(rt *rapid.T, s *Service, p *Principal, line string) []byte {
 		return nil
 	}
 	return answer
+}
+
+var counted = regexp.MustCompile(`_count=\d+`)
+
+// nextPage is the page after one of an answer to a question, nil after the last.
+func nextPage(rt *rapid.T, s *Service, p *Principal, line string, page []byte) []byte {
+	var n struct {
+		Link []struct{ Relation, URL string }
+	}
+	if err := json.Unmarshal(page, &n); err != nil {
+		rt.Fatal(err)
+	}
+	for _, link := range n.Link {
+		if link.Relation == "next" {
+			verb, _, _ := strings.Cut(line, " ")
+			return answerTo(rt, s, p, verb+" "+strings.TrimPrefix(strings.TrimPrefix(link.URL, s.baseURL), "/"))
+		}
+	}
+	return nil
 }
 
 // readsAsSearches reports whether each scope that allows to read allows to search too, and the reverse.
@@ -207,6 +234,19 @@ func TestNothingLeaks(t *testing.T) {
 			line := strings.ReplaceAll(rapid.SampledFrom(leakQuestions).Draw(rt, "question"), "{p}", of)
 			answer := answerTo(rt, s, p, line)
 			got := disclosed(rt, answer)
+			if strings.Contains(line, "_count=") {
+				for next := answer; next != nil; got = append(got, disclosed(rt, next)...) {
+					next = nextPage(rt, s, p, line, next)
+				}
+				whole := disclosed(rt, answerTo(rt, s, p, counted.ReplaceAllString(line, "_count=1000")))
+				if !strings.Contains(line, "_sort") { // what is equal has an order of its own
+					slices.Sort(got)
+					slices.Sort(whole)
+				}
+				if !slices.Equal(got, whole) {
+					rt.Fatalf("%s asks %s and gets %s page by page, and %s at once", said, line, got, whole)
+				}
+			}
 			carried += len(got)
 			for _, ref := range got {
 				if !mayRead(ref) {

@@ -65,6 +65,10 @@ func (r *Reader) History(ctx context.Context, h HistoryQuery) (HistoryPage, erro
 			return page, err
 		}
 	}
+	led, err := r.leadHistory(ctx, &h)
+	if err != nil {
+		return page, err
+	}
 	before := int64(0)
 	if h.Cursor != "" {
 		at, err := r.store.positions(h.Cursor, question, 1)
@@ -78,7 +82,7 @@ func (r *Reader) History(ctx context.Context, h HistoryQuery) (HistoryPage, erro
 	}
 	var size pageSize
 	for {
-		full, err := r.historyPart(ctx, &h, statement{args: s.args, names: s.names}, where, &before, &size, &page)
+		full, err := r.historyPart(ctx, &h, statement{args: s.args, names: s.names}, where, led, &before, &size, &page)
 		switch {
 		case err != nil:
 			return HistoryPage{Total: -1}, err
@@ -102,15 +106,26 @@ func (r *Reader) historySeen(ctx context.Context) error {
 // historyPart adds what is to be seen of the next versions to a page. before is the position of the
 // last one that was looked at, 0 at the beginning and when there is no more. full tells that there
 // is more than the page has.
-func (r *Reader) historyPart(ctx context.Context, h *HistoryQuery, s statement, where string, before *int64, size *pageSize, page *HistoryPage) (full bool, err error) {
+func (r *Reader) historyPart(ctx context.Context, h *HistoryQuery, s statement, where string, led []*led, before *int64, size *pageSize, page *HistoryPage) (full bool, err error) {
 	if *before > 0 {
 		where += " AND v.seq < " + s.arg(*before)
 	}
-	text := historyText(&s, h, where)
+	look := h.Count
+	var text string
+	switch {
+	case r.only == nil || h.ID != "":
+		text = historyText(&s, h, where)
+	case len(led) == 0:
+		*before = 0
+		return false, nil
+	default:
+		look = max(look, minLook)
+		text = ledText(&s, h, where, led, look+1)
+	}
 	looked, last := 0, int64(0)
 	var failed error
 	err = r.rows(ctx, text, s.args, func(scan func(...any) error) error {
-		if looked++; looked > h.Count || size.full(h.Count) {
+		if looked++; looked > look || size.full(h.Count) {
 			full = true
 			return errEnough
 		}
@@ -154,6 +169,9 @@ func (r *Reader) historyTotal(ctx context.Context, where string, args []any) (to
 	return total, err
 }
 
+// createdThen is whether there was no resource before the version v.
+const createdThen = "coalesce((SELECT p.body IS NULL FROM version p WHERE p.rid = v.rid AND p.version = v.version - 1), 1 = 1)"
+
 // historyText gives seq, version, updated, method, body, id, type and whether it was created,
 // of one entry more than a page has.
 func historyText(s *statement, h *HistoryQuery, where string) string {
@@ -161,8 +179,7 @@ func historyText(s *statement, h *HistoryQuery, where string) string {
 	if h.ID != "" {
 		order = " ORDER BY v.version DESC" // the same within one resource, and what its index has
 	}
-	const created = "coalesce((SELECT p.body IS NULL FROM version p WHERE p.rid = v.rid AND p.version = v.version - 1), 1 = 1)"
-	return "SELECT v.seq, v.version, v.updated, v.method, v.body, r.id, t.text, " + created + " FROM (" +
+	return "SELECT v.seq, v.version, v.updated, v.method, v.body, r.id, t.text, " + createdThen + " FROM (" +
 		"SELECT seq, rid, version, updated, method, body, type FROM version v WHERE " + where + order + " LIMIT " + s.limit(h.Count+1) +
 		") v CROSS JOIN resource r CROSS JOIN symbol t WHERE r.rid = v.rid AND t.id = v.type" + order
 }
@@ -175,13 +192,20 @@ const types = `(WITH RECURSIVE found (type) AS (SELECT min(type) FROM resource
 // historyOf is the condition on the versions v that h asks for.
 func (r *Reader) historyOf(ctx context.Context, s *statement, h *HistoryQuery) (string, error) {
 	where, of := "v.seq"+beforeHorizon, ""
+	if r.only != nil {
+		if err := r.expectIndex(ctx); err != nil {
+			return "", err
+		}
+	}
 	if h.Type != "" {
 		typ, err := r.symbolOrNone(ctx, h.Type)
 		if err != nil {
 			return "", err
 		}
-		of = s.arg(typ)
-		where += " AND v.type = " + of
+		if r.only == nil { // otherwise what leads is of the type
+			of = s.arg(typ)
+			where += " AND v.type = " + of
+		}
 		if h.ID != "" {
 			var rid int64
 			found, err := r.row(ctx, `SELECT rid FROM resource WHERE type = $1 AND id = $2`, []any{typ, []byte(h.ID)}, &rid)
@@ -200,23 +224,11 @@ func (r *Reader) historyOf(ctx context.Context, s *statement, h *HistoryQuery) (
 			where = "v.rid = " + s.arg(rid)
 		}
 	}
-	if visible, err := r.visibleHistory(ctx, s, h); err != nil {
-		return "", err
-	} else if visible != "" {
-		where += " AND " + visible
-	}
 	if !h.Since.IsZero() {
-		// Where few versions are that new, the first of them in the order of commits bounds what
-		// is looked at. Times need not rise with that order.
 		since := s.arg(ceilMicros(h.Since))
 		where += " AND v.updated >= " + since
-		if h.ID == "" {
-			newer := "version WHERE type = " + of
-			if h.Type == "" {
-				newer = types + " t CROSS JOIN version n WHERE n.type = t.type"
-			}
-			newer = "(SELECT seq FROM " + newer + " AND updated >= " + since + " LIMIT " + s.limit(probeLimit+1) + ") newer"
-			where += " AND v.seq >= (SELECT CASE WHEN count(*) > " + s.arg(probeLimit) + " THEN 0 ELSE min(seq) END FROM " + newer + ")"
+		if h.ID == "" && r.only == nil {
+			where += notBefore(s, since, of)
 		}
 	}
 	if !h.High.IsZero() {
@@ -229,19 +241,16 @@ func (r *Reader) historyOf(ctx context.Context, s *statement, h *HistoryQuery) (
 	return where, nil
 }
 
-// visibleHistory is the condition that the resource of the version v is to be seen, "" for all.
-func (r *Reader) visibleHistory(ctx context.Context, s *statement, h *HistoryQuery) (string, error) {
-	if r.only == nil {
-		return "", nil
+// notBefore is a further condition on versions that are not older than since. Where few are that new,
+// the first of them in the order of commits bounds what is looked at. Times need not rise with that
+// order. of is the type, "" for all.
+func notBefore(s *statement, since, of string) string {
+	newer := "version WHERE type = " + of
+	if of == "" {
+		newer = types + " t CROSS JOIN version n WHERE n.type = t.type"
 	}
-	if err := r.expectIndex(ctx); err != nil {
-		return "", err
-	}
-	var types []string
-	if h.Type != "" {
-		types = []string{h.Type}
-	}
-	return r.visibleOf(ctx, s, types, "v.type", "v.rid")
+	newer = "(SELECT seq FROM " + newer + " AND updated >= " + since + " LIMIT " + s.limit(probeLimit+1) + ") newer"
+	return " AND v.seq >= (SELECT CASE WHEN count(*) > " + s.arg(probeLimit) + " THEN 0 ELSE min(seq) END FROM " + newer + ")"
 }
 
 // ceilMicros is the first microsecond that is not before t.
