@@ -22,6 +22,7 @@ func (s *Service) commitOne(ctx context.Context, by *Principal, w *write) (Writt
 // commit is commitAll, and tells the senders what profiles warn about.
 func (s *Service) commit(ctx context.Context, by *Principal, ws []*write, then func(ctx context.Context, r *store.Reader) error) ([]Written, error) {
 	out, err := s.commitAll(ctx, by, ws, then)
+	s.bringConsents(ctx)
 	if err != nil {
 		return nil, err
 	}

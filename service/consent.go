@@ -12,14 +12,20 @@ import (
 	"aftercare/service/store"
 )
 
-// consents are those that are in force at a position in the order of commits.
+// consents are those that are in force at a position in the order of commits, each for all records of
+// its patient.
 type consents struct {
 	position int64
+	given    []permission.Consent
+	of       *replacements
 	all      []permission.Consent
 }
 
-// consentsAtHand keeps the consents that were read last.
-type consentsAtHand struct{ last atomic.Pointer[consents] }
+// consentsAtHand keeps the consents that were read last. missed is set when a write had to read them.
+type consentsAtHand struct {
+	last   atomic.Pointer[consents]
+	missed atomic.Bool
+}
 
 // consents are the Consents about sharing that there are in a state of the store.
 func (s *Service) consents(ctx context.Context, r *store.Reader) ([]permission.Consent, error) {
@@ -27,10 +33,44 @@ func (s *Service) consents(ctx context.Context, r *store.Reader) ([]permission.C
 	if err != nil || position == 0 {
 		return nil, err
 	}
-	if known := s.consentsKept.last.Load(); known != nil && known.position == position && r.Committed() {
+	of, err := s.replacements(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	known := s.consentsKept.last.Load()
+	if known != nil && known.position == position && known.of == of {
 		return known.all, nil
 	}
-	read := &consents{position: position}
+	read := &consents{position: position, of: of}
+	if known != nil && known.position == position {
+		read.given = known.given
+	} else if read.given, err = s.readConsents(ctx, r); err != nil {
+		return nil, err
+	}
+	read.all = of.forAllRecords(read.given)
+	// What is not committed may not come to be, and others be stored at the same position.
+	switch {
+	case !r.Committed():
+		s.consentsKept.missed.Store(true)
+	case known == nil || known.position <= position:
+		s.consentsKept.last.Store(read)
+	}
+	return read.all, nil
+}
+
+// bringConsents reads the consents that a write has missed, so that the next one has them at hand. What
+// fails here is left to that one.
+func (s *Service) bringConsents(ctx context.Context) {
+	if s.consentsKept.missed.CompareAndSwap(true, false) {
+		_ = s.store.View(ctx, func(ctx context.Context, r *store.Reader) error {
+			_, err := s.consents(ctx, r)
+			return err
+		})
+	}
+}
+
+// readConsents reads the Consents that are active.
+func (s *Service) readConsents(ctx context.Context, r *store.Reader) (given []permission.Consent, err error) {
 	q := &search.Query{Type: "Consent", Count: maxCount}
 	if err := s.addClause(q, "status", search.Value{AnySystem: true, Value: "active"}); err != nil {
 		return nil, err
@@ -46,16 +86,12 @@ func (s *Service) consents(ctx context.Context, r *store.Reader) ([]permission.C
 				return nil, err
 			}
 			if c, ok := permission.ReadConsent(n, s.baseURL, s.zone); ok {
-				read.all = append(read.all, c)
+				given = append(given, c)
 			}
 		}
 		q.Cursor = page.Next
 	}
-	// What is not committed may not come to be, and others be stored at the same position.
-	if known := s.consentsKept.last.Load(); r.Committed() && (known == nil || known.position < position) {
-		s.consentsKept.last.Store(read)
-	}
-	return read.all, nil
+	return given, nil
 }
 
 func (s *Service) addClause(q *search.Query, code string, values ...search.Value) error {

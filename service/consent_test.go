@@ -126,6 +126,29 @@ func TestConsent(t *testing.T) {
 	})
 }
 
+// A Consent counts for all records of a patient that are linked as replaced, as long as they are.
+func TestConsentOfAReplacedPatient(t *testing.T) {
+	s := open(t)
+	twoPatients(t, s)
+	clinician := &Principal{User: "Practitioner/p", Grants: holder(t, "user/*.cruds").Grants}
+	s.store1(t, `{"resourceType":"Patient","id":"n-old"}`)
+	s.store1(t, consentOf("n-c", "n-old", "active", `{"type":"deny"}`))
+	asks(t, s, clinician, map[string]string{"read Patient/b": "b", "read Patient/n-old": "404"})
+	link := func(kind, other string) string {
+		return fmt.Sprintf(`,"link":[{"type":%q,"other":{"reference":"Patient/%s"}}]}`, kind, other)
+	}
+	for _, step := range []struct{ patient, want string }{
+		{`{"resourceType":"Patient","id":"n-old"` + link("replaced-by", "n-middle"), "b-pain"},
+		{`{"resourceType":"Patient","id":"b"` + link("replaces", "n-middle"), "404"},
+		{`{"resourceType":"Patient","id":"b"}`, "b-pain"},
+		{`{"resourceType":"Patient","id":"n-middle"` + link("replaced-by", "b"), "404"},
+		{`{"resourceType":"Patient","id":"n-middle"` + link("seealso", "b"), "b-pain"},
+	} {
+		s.store1(t, step.patient)
+		asks(t, s, clinician, map[string]string{"read Observation/b-pain": step.want, "read Observation/a-pain": "a-pain"})
+	}
+}
+
 // Many patients who keep their data from all are named in several clauses.
 func TestManyConsents(t *testing.T) {
 	s := open(t)

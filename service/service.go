@@ -82,6 +82,8 @@ type Service struct {
 	unindexed sync.Map
 	// consentsKept are the Consents that were read last.
 	consentsKept consentsAtHand
+	// replacementsKept are the links between Patients that were read last.
+	replacementsKept replacementsAtHand
 	// atHand keeps what reports of pain of some patients are held against.
 	atHand anchorsAtHand
 }
