@@ -53,6 +53,25 @@ func TestNobodyWritesForAnother(t *testing.T) {
 	}
 }
 
+// Of a resource that was another's, and was deleted before it came, nothing is seen of the time before.
+func TestWhatWasDeletedBeforeItCame(t *testing.T) {
+	s := open(t)
+	twoPatients(t, s)
+	for _, of := range []string{"b", "", "a", "", "a"} {
+		if of == "" {
+			if _, err := s.Delete(ctx, Anonymous, "Observation", "n-o", Preconditions{}); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		s.store1(t, `{"resourceType":"Observation","id":"n-o","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/`+of+`"}}`)
+	}
+	asks(t, s, holder(t, "patient/*.rs"), map[string]string{
+		"history Observation/n-o/_history": "204 n-o n-o", "history Observation/_history?_count=3": "204 n-o n-o", "read Observation/n-o/_history/1": "404", "read Observation/n-o/_history/2": "404", "read Observation/n-o/_history/4": "410",
+	})
+	asks(t, s, &Anonymous, map[string]string{"history Observation/n-o/_history": "204 204 n-o n-o n-o", "read Observation/n-o/_history/2": "410"})
+}
+
 // Conditions, references and large transactions tell nothing of what is there.
 func TestNobodyFindsOutByConditionsWhatIsThere(t *testing.T) {
 	s := open(t, func(o *Options) { o.References = "exist" })

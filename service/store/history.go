@@ -131,15 +131,15 @@ func (r *Reader) historyPart(ctx context.Context, h *HistoryQuery, s statement, 
 		}
 		e := HistoryEntry{Resource: &fhir.Resource{}}
 		var updated int64
-		var id, typ []byte
-		if err := scan(&last, &e.Resource.Version, &updated, &e.Method, &e.Resource.Body, &id, &typ, &e.Created); err != nil {
+		var id, typ, deleted []byte
+		if err := scan(&last, &e.Resource.Version, &updated, &e.Method, &e.Resource.Body, &id, &typ, &e.Created, &deleted); err != nil {
 			return err
 		}
 		e.Resource.Type, e.Resource.ID, e.Resource.LastUpdated = string(typ), string(id), fromMicros(updated)
 		e.Resource.Deleted = e.Resource.Body == nil
 		e.Created = e.Created && !e.Resource.Deleted
 		var seen bool
-		if seen, failed = r.sees(e.Resource); failed != nil {
+		if seen, failed = r.sees(whatWas(e.Resource, deleted)); failed != nil {
 			return errEnough
 		}
 		if seen {
@@ -160,6 +160,14 @@ func (r *Reader) historyPart(ctx context.Context, h *HistoryQuery, s statement, 
 	return full, nil
 }
 
+// whatWas is a version, or for a deletion that of what it has deleted.
+func whatWas(res *fhir.Resource, deleted []byte) *fhir.Resource {
+	if !res.Deleted || deleted == nil {
+		return res
+	}
+	return &fhir.Resource{Type: res.Type, ID: res.ID, Version: res.Version - 1, Body: deleted}
+}
+
 // historyTotal counts the versions that a history has, -1 where that is not known.
 func (r *Reader) historyTotal(ctx context.Context, where string, args []any) (total int64, err error) {
 	if r.only != nil { // each would have to be read
@@ -172,14 +180,17 @@ func (r *Reader) historyTotal(ctx context.Context, where string, args []any) (to
 // createdThen is whether there was no resource before the version v.
 const createdThen = "coalesce((SELECT p.body IS NULL FROM version p WHERE p.rid = v.rid AND p.version = v.version - 1), 1 = 1)"
 
-// historyText gives seq, version, updated, method, body, id, type and whether it was created,
-// of one entry more than a page has.
+// deletedThen is the content that the version v, if it is a deletion, has deleted.
+const deletedThen = "(SELECT p.body FROM version p WHERE p.rid = v.rid AND p.version = v.version - 1 AND v.body IS NULL)"
+
+// historyText gives seq, version, updated, method, body, id, type, whether it was created, and what it
+// has deleted, of one entry more than a page has.
 func historyText(s *statement, h *HistoryQuery, where string) string {
 	order := " ORDER BY v.seq DESC"
 	if h.ID != "" {
 		order = " ORDER BY v.version DESC" // the same within one resource, and what its index has
 	}
-	return "SELECT v.seq, v.version, v.updated, v.method, v.body, r.id, t.text, " + createdThen + " FROM (" +
+	return "SELECT v.seq, v.version, v.updated, v.method, v.body, r.id, t.text, " + createdThen + ", " + deletedThen + " FROM (" +
 		"SELECT seq, rid, version, updated, method, body, type FROM version v WHERE " + where + order + " LIMIT " + s.limit(h.Count+1) +
 		") v CROSS JOIN resource r CROSS JOIN symbol t WHERE r.rid = v.rid AND t.id = v.type" + order
 }

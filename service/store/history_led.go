@@ -74,6 +74,6 @@ func ledText(s *statement, h *HistoryQuery, where string, types []*led, n int) s
 		}
 		each = append(each, "SELECT seq FROM (SELECT v.seq AS seq FROM "+from+" WHERE "+cond+" AND "+where+" ORDER BY v.seq DESC LIMIT "+limit+") "+s.alias())
 	}
-	return "SELECT v.seq, v.version, v.updated, v.method, v.body, r.id, t.text, " + createdThen + " FROM (SELECT seq FROM (" + strings.Join(each, " UNION ALL ") + ") a ORDER BY seq DESC LIMIT " + limit + ") w" +
+	return "SELECT v.seq, v.version, v.updated, v.method, v.body, r.id, t.text, " + createdThen + ", " + deletedThen + " FROM (SELECT seq FROM (" + strings.Join(each, " UNION ALL ") + ") a ORDER BY seq DESC LIMIT " + limit + ") w" +
 		" CROSS JOIN version v CROSS JOIN resource r CROSS JOIN symbol t WHERE v.seq = w.seq AND r.rid = v.rid AND t.id = v.type ORDER BY v.seq DESC"
 }

@@ -223,8 +223,8 @@ func (r *Reader) known(ctx context.Context, typ string, rid int64) (bool, error)
 	return r.row(ctx, "SELECT r.rid FROM resource r WHERE r.rid = "+s.arg(rid)+" AND r.deleted = 0 AND "+cond, s.args, &found)
 }
 
-// sees reports whether a version of a resource that is seen now was to be seen then. Those that
-// are deletions were.
+// sees reports whether a version of a resource that is seen now was to be seen then; of a deletion, see
+// whatWas.
 func (r *Reader) sees(res *fhir.Resource) (bool, error) {
 	if r.only == nil || res.Deleted {
 		return true, nil

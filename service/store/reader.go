@@ -239,14 +239,25 @@ func (r *Reader) Named(ctx context.Context, params []*search.Parameter, typ, id 
 // Version returns one version of a resource (https://hl7.org/fhir/R4/http.html#vread); Deleted
 // is set where that is a deletion. The error is NotFound if there is no such version.
 func (r *Reader) Version(ctx context.Context, typ, id string, version int64) (*fhir.Resource, error) {
-	res, err := r.get(ctx, typ, `SELECT v.version, v.updated, v.body, r.rid
+	const text = `SELECT v.version, v.updated, v.body, r.rid
 		FROM resource r CROSS JOIN version v
-		WHERE r.type = $1 AND r.id = $2 AND v.rid = r.rid AND v.version = $3`, id, version)
+		WHERE r.type = $1 AND r.id = $2 AND v.rid = r.rid AND v.version = $3`
+	res, err := r.get(ctx, typ, text, id, version)
 	if err != nil {
 		return nil, err
 	}
 	if res != nil {
-		seen, err := r.sees(res)
+		was := res
+		if res.Deleted && r.only != nil {
+			before, err := r.get(ctx, typ, text, id, version-1)
+			if err != nil {
+				return nil, err
+			}
+			if before != nil {
+				was = whatWas(res, before.Body)
+			}
+		}
+		seen, err := r.sees(was)
 		switch {
 		case err != nil:
 			return nil, err
