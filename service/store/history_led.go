@@ -32,11 +32,17 @@ func (r *Reader) leadHistory(ctx context.Context, h *HistoryQuery) (out []*led, 
 		}
 	}
 	for _, typ := range types {
+		if _, stored, err := r.symbol(ctx, typ); err != nil || !stored {
+			if err != nil {
+				return nil, err
+			}
+			continue
+		}
 		p, err := r.plan(ctx, &search.Query{Type: typ})
 		if err != nil {
 			return nil, err
 		}
-		if p.typ < 0 {
+		if p.typ < 0 { // none of it is to be seen
 			continue
 		}
 		l := &led{p, p.small}
