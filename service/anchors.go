@@ -29,6 +29,7 @@ type knownAnchors struct {
 	who       person
 	anchors   *careplan.Anchors // nil for a patient with several records
 	nothing   bool              // there is nothing that plans are made from
+	settled   bool              // a derivation would change nothing
 }
 
 func (a *anchorsAtHand) get(id string) (knownAnchors, bool) {
@@ -111,6 +112,7 @@ func (s *Service) bring(ctx context.Context, r *store.Reader, id string) error {
 			return err
 		}
 		known.nothing = len(c.Inputs) == 0 && len(c.Existing) == 0
+		known.settled = len(result.Faults) == 0 && len(outcomes(c, result.Resources)) == 0
 		if len(result.Faults) == 0 {
 			known.anchors = result.Anchors
 		}
@@ -121,7 +123,7 @@ func (s *Service) bring(ctx context.Context, r *store.Reader, id string) error {
 
 // deriveReports is derive for a patient of whom reports of pain are looked at and nothing else,
 // where the anchors are at hand. done is false where a whole derivation is needed.
-func (s *Service) deriveReports(ctx context.Context, tx *store.Tx, id string, look look, at time.Time) (stored []*fhir.Resource, notices []careplan.Notice, done bool, err error) {
+func (s *Service) deriveReports(ctx context.Context, tx *store.Tx, touched patients, id string, look look, at time.Time) (stored []*fhir.Resource, notices []careplan.Notice, done bool, err error) {
 	known, ok := s.atHand.get(id)
 	if !ok || known.anchors == nil {
 		return nil, nil, false, nil
@@ -142,15 +144,42 @@ func (s *Service) deriveReports(ctx context.Context, tx *store.Tx, id string, lo
 		return nil, nil, false, nil
 	}
 	whole := false
-	c, result, err := s.settledBy(ctx, &tx.Reader, known.who, c, func(ctx context.Context, c careplan.Case) (careplan.Result, error) {
-		var result careplan.Result
-		result, whole = s.protocols.Interpret(c, known.anchors)
+	c, result, err := s.settledBy(ctx, &tx.Reader, known.who, c, func(ctx context.Context, c *careplan.Case) (result careplan.Result, err error) {
+		result, whole = s.protocols.Interpret(*c, known.anchors, func(ref string) (plan *careplan.Source) {
+			if known.settled && err == nil {
+				plan, err = s.planIn(ctx, &tx.Reader, c, ref)
+			}
+			return plan
+		})
 		s.logFaults(ctx, result)
-		return result, nil
+		return result, err
 	})
 	if err != nil || whole {
 		return nil, nil, false, err
 	}
 	stored, err = s.storePrescribed(ctx, tx, c, result.Resources)
+	if err == nil && touched.atHand != nil && slices.ContainsFunc(stored, func(r *fhir.Resource) bool { return r.Type == "CarePlan" }) {
+		known.footprint, err = tx.Footprint(ctx, s.ofAnchors, careplan.SubjectType, id)
+		touched.atHand[id] = known
+	}
 	return stored, result.Notices, true, err
+}
+
+// planIn is a plan of a case, which is added where it is not there; nil where derivations need more
+// than the plan, or it is not stored.
+func (s *Service) planIn(ctx context.Context, r *store.Reader, c *careplan.Case, ref string) (*careplan.Source, error) {
+	plan := fhir.ParseReference(ref, "")
+	if i := slices.IndexFunc(c.Existing, func(e careplan.Source) bool { return e.Type == plan.Type && e.ID == plan.ID }); i >= 0 {
+		return &c.Existing[i], nil
+	}
+	stored, err := r.Get(ctx, plan.Type, plan.ID)
+	if err != nil || stored.Deleted {
+		return nil, err
+	}
+	source, err := asSource(stored)
+	if err != nil || s.protocols.LacksDigests(source) {
+		return nil, err
+	}
+	c.Existing = append(c.Existing, source)
+	return &source, nil
 }

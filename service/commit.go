@@ -99,18 +99,23 @@ func (s *Service) commitAll(ctx context.Context, by *Principal, ws []*write, the
 // applyInWrite is the transaction of commit. It may still run when this has returned an error.
 func (s *Service) applyInWrite(ctx context.Context, guess *resolution, a *ahead, then func(ctx context.Context, r *store.Reader) error) ([]Written, error) {
 	var out []Written
+	var atHand map[string]knownAnchors
 	if err := s.store.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		out, err = s.apply(ctx, tx, guess, a, then)
+		atHand = map[string]knownAnchors{}
+		out, err = s.apply(ctx, tx, guess, a, atHand, then)
 		return err
 	}); err != nil {
 		return nil, err
+	}
+	for id, known := range atHand {
+		s.atHand.keep(id, known)
 	}
 	return out, nil
 }
 
 // apply is what happens in the transaction of commit. guess is what the writes came to before it, and a, if
-// not nil, what was done ahead.
-func (s *Service) apply(ctx context.Context, tx *store.Tx, guess *resolution, a *ahead, then func(ctx context.Context, r *store.Reader) error) ([]Written, error) {
+// not nil, what was done ahead. atHand takes what is good to be kept once it is committed.
+func (s *Service) apply(ctx context.Context, tx *store.Tx, guess *resolution, a *ahead, atHand map[string]knownAnchors, then func(ctx context.Context, r *store.Reader) error) ([]Written, error) {
 	out := make([]Written, len(guess.ws))
 	at := s.now()
 	if a != nil {
@@ -122,7 +127,7 @@ func (s *Service) apply(ctx context.Context, tx *store.Tx, guess *resolution, a 
 			return nil, err
 		}
 	}
-	var touched patients
+	touched := patients{atHand: atHand}
 	if err := s.each(found.ws, http.MethodDelete, func(i int, w *write) (err error) {
 		if w.condition != nil {
 			match := found.match(i)

@@ -25,6 +25,8 @@ type patients struct {
 	// planned tells of each whether plans may change, and looks are at the reports of pain.
 	planned map[string]bool
 	looks   map[string]look
+	// atHand takes the anchors that are good once the transaction is committed, by patient; it may be nil.
+	atHand map[string]knownAnchors
 }
 
 // link notes that two Patients are linked, or were: what is derived may move between them.
@@ -136,7 +138,7 @@ func (s *Service) derive(ctx context.Context, tx *store.Tx, touched patients, ou
 			continue
 		}
 		if look, planned := touched.lookOf(person{records: []string{id}}); !planned && !look.all {
-			stored, notices, ok, err := s.deriveReports(ctx, tx, id, look, at)
+			stored, notices, ok, err := s.deriveReports(ctx, tx, touched, id, look, at)
 			if err != nil {
 				return err
 			}
@@ -186,8 +188,8 @@ func (s *Service) deriveCase(ctx context.Context, tx *store.Tx, who person, c ca
 }
 
 // prescribed is what the protocols prescribe in a case. Faults of the engine go to the log.
-func (s *Service) prescribed(ctx context.Context, c careplan.Case) (careplan.Result, error) {
-	result, err := s.protocols.Derive(c)
+func (s *Service) prescribed(ctx context.Context, c *careplan.Case) (careplan.Result, error) {
+	result, err := s.protocols.Derive(*c)
 	s.logFaults(ctx, result)
 	return result, err
 }

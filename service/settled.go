@@ -17,10 +17,10 @@ func (s *Service) settled(ctx context.Context, r *store.Reader, who person, c ca
 	return s.settledBy(ctx, r, who, c, s.prescribed)
 }
 
-// settledBy is settled for what derives, or a part of it.
-func (s *Service) settledBy(ctx context.Context, r *store.Reader, who person, c careplan.Case, derive func(context.Context, careplan.Case) (careplan.Result, error)) (careplan.Case, careplan.Result, error) {
+// settledBy is settled for what derives, or a part of it, and may add to the case what it needs.
+func (s *Service) settledBy(ctx context.Context, r *store.Reader, who person, c careplan.Case, derive func(context.Context, *careplan.Case) (careplan.Result, error)) (careplan.Case, careplan.Result, error) {
 	for {
-		result, err := derive(ctx, c)
+		result, err := derive(ctx, &c)
 		if err != nil {
 			return c, result, err
 		}

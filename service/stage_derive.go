@@ -155,7 +155,7 @@ func (s *Service) deriveOne(ctx context.Context, r *store.Reader, a *ahead, who 
 	if len(c.Inputs) == 0 && len(c.Existing) == 0 {
 		return nil, nil
 	}
-	result, err := s.prescribed(ctx, c)
+	result, err := s.prescribed(ctx, &c)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,10 @@
 package careplan
 
-import "aftercare/fhir"
+import (
+	"bytes"
+
+	"aftercare/fhir"
+)
 
 // Change says what became of one activity of a plan. Kind is a code of CodeSystem/plan-change:
 // added, removed, moved (other dates), restated (another status), reworded (anything else), or
@@ -48,7 +52,9 @@ func changesOf(id string, before, after *fhir.Node) (list []Change) {
 }
 
 // sameText reports that two elements are written the same way, but for white space.
-func sameText(a, b *fhir.Node) bool { return string(compacted(a).Raw) == string(compacted(b).Raw) }
+func sameText(a, b *fhir.Node) bool {
+	return bytes.Equal(a.Raw, b.Raw) || bytes.Equal(compacted(a).Raw, compacted(b).Raw)
+}
 
 // keepBegun notes where a step would move an activity that somebody has begun or moved.
 func (p *plan) keepBegun(s *step, was *fhir.Node) {

@@ -101,8 +101,9 @@ func TestOnlyTheEndOfAHistoryCounts(t *testing.T) {
 // plan of an operation that was entered in error marks it so.
 func TestWhatPeopleDidIsNeverMoved(t *testing.T) {
 	e := builtIn(t)
-	acts, kept := 0, 0
+	checks, acts, kept := 0, 0, 0
 	rapid.Check(t, func(rt *rapid.T) {
+		checks++
 		c := caseOf(t)
 		done := map[string]deed{} // by the mark of who did it
 		for i := range rapid.IntRange(2, 9).Draw(rt, "events") {
@@ -136,7 +137,7 @@ func TestWhatPeopleDidIsNeverMoved(t *testing.T) {
 			}
 		}
 	})
-	if acts == 0 || kept <= acts {
+	if checks >= 20 && (acts == 0 || kept <= acts) { // in a few it may be
 		t.Errorf("people did %d things, looked at %d times", acts, kept)
 	}
 }

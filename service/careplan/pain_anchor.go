@@ -32,6 +32,12 @@ type anchor struct {
 	about   []string // the references of those that a report may name
 	// performers are those of the operations, as they are named there.
 	performers []performedBy
+	// holdable: the plan was derived, so that its activities can be put on hold. Then title, usage and
+	// definitions are what a derivation puts into it, and begun is what it would move.
+	holdable     bool
+	title, usage string
+	definitions  []string
+	begun        []Change
 }
 
 // performedBy is who did an operation in which functions.
@@ -88,6 +94,9 @@ func (p *plan) painAnchor() *anchor {
 	a.site.structures = nil
 	if len(p.operations) > 0 {
 		a.first = p.operations[0].day
+	}
+	if p.pathway != nil && p.failed == nil {
+		a.holdable, a.title, a.usage, a.definitions, a.begun = true, p.title(), p.protocol.usage, p.definitions(), p.begun
 	}
 	for _, s := range p.basis() {
 		if s.Type != SubjectType {

@@ -74,14 +74,16 @@ func OfReport(n *fhir.Node) (refs []string) {
 }
 
 // Interpret is the part of Derive that concerns reports of pain alone, for anchors that are known.
-// whole is true where Derive is needed: the plan of an anchor has to follow, or the engine has failed.
-func (e *Engine) Interpret(c Case, anchors *Anchors) (result Result, whole bool) {
+// plan gives a plan that may have to follow as it is stored, by its reference: where Derive would change
+// nothing of the patient but for the reports, else nil. whole is true where Derive is needed.
+func (e *Engine) Interpret(c Case, anchors *Anchors, plan func(ref string) *Source) (result Result, whole bool) {
+	if len(c.Unnamed) > 0 {
+		return Result{}, true
+	}
 	d := &derivation{engine: e, records: &records{Case: c, existing: map[existingKey]Source{}, moved: map[string]bool{}}, kept: map[string]bool{}, told: map[[2]string]bool{}}
+	d.records.Existing = inOrder(c.Existing)
 	d.records.index()
-	if guarded(func() {
-		k := d.keepReports(anchors)
-		whole = len(k.holds) > 0 || len(k.back) > 0
-	}) != nil {
+	if guarded(func() { whole = !d.keepReports(anchors).holdStored(plan) }) != nil {
 		return Result{}, true
 	}
 	return d.result, whole
@@ -274,11 +276,16 @@ func (k *keeper) before(key string) (id string) {
 }
 
 func (k *keeper) put(kind, id string, o object, i Interpretation, report Source) {
-	basis := append([]Source{report}, i.anchor.records...)
+	k.emit(kind, id, o, append([]Source{report}, k.basisOf(i.anchor)...), i.Rules)
+}
+
+// basisOf are the records that all rests on that is about an anchor.
+func (k *keeper) basisOf(a *anchor) []Source {
+	basis := slices.Clone(a.records)
 	if k.anchors.patient != nil {
 		basis = append(basis, *k.anchors.patient)
 	}
-	k.emit(kind, id, o, basis, i.Rules)
+	return basis
 }
 
 // takeBack marks a ClinicalImpression as an error, and ends what followed from it. One whose status a

@@ -83,8 +83,7 @@ func (e *Engine) read(c Case) *records {
 			}
 		}
 	}
-	byRef := func(a, b Source) int { return strings.Compare(a.ref(), b.ref()) }
-	r.Existing = slices.SortedFunc(slices.Values(c.Existing), byRef)
+	r.Existing = inOrder(c.Existing)
 	for i, s := range r.Existing {
 		r.change(i, r.ofSubject(e.named(s, c.Unnamed[s.ref()])))
 	}
@@ -95,7 +94,7 @@ func (e *Engine) read(c Case) *records {
 		}
 		r.Written[ref] = n
 	}
-	r.Deleted = slices.DeleteFunc(slices.SortedFunc(slices.Values(c.Deleted), byRef), func(s Source) bool {
+	r.Deleted = slices.DeleteFunc(inOrder(c.Deleted), func(s Source) bool {
 		return r.existingAt(s.Type, s.ID) != nil // made again
 	})
 	for i, s := range r.Deleted {
@@ -103,6 +102,11 @@ func (e *Engine) read(c Case) *records {
 	}
 	r.index()
 	return r
+}
+
+// inOrder are sources by reference.
+func inOrder(all []Source) []Source {
+	return slices.SortedFunc(slices.Values(all), func(a, b Source) int { return strings.Compare(a.ref(), b.ref()) })
 }
 
 // change gives the i-th derived resource the content that it has for this derivation.
