@@ -89,16 +89,45 @@ func values(row *search.Row, system, rid, param, part int64) ([]any, error) {
 // index adds a row at a time: SQLite keeps an undo journal for a statement that inserts several,
 // which costs more than the statements saved. Of PostgreSQL's rows, insert makes one statement.
 func (tx *Tx) index(ctx context.Context, rid int64, typ string, rows []search.Row) error {
+	for i := range rows {
+		if rows[i].Param.Kind == search.Text {
+			continue
+		}
+		stored, err := tx.stored(ctx, rid, typ, &rows[i])
+		if err != nil {
+			return err
+		}
+		if err := tx.insert(ctx, into[rows[i].Param.Kind], stored...); err != nil {
+			return err
+		}
+	}
+	return tx.indexText(ctx, rid, typ, rows)
+}
+
+// stored is what is stored of a row of a resource.
+func (tx *Tx) stored(ctx context.Context, rid int64, typ string, row *search.Row) ([]any, error) {
+	if row.Param.Type != typ {
+		return nil, fmt.Errorf("index a %s: parameter %s is of another type", typ, row.Param.Key())
+	}
+	param, err := tx.intern(ctx, row.Param.Key())
+	if err != nil {
+		return nil, err
+	}
+	system, err := tx.intern(ctx, row.System)
+	if err != nil {
+		return nil, err
+	}
+	return values(row, system, rid, param, row.Part)
+}
+
+func (tx *Tx) indexText(ctx context.Context, rid int64, typ string, rows []search.Row) error {
 	var narrative, content []string
 	for i := range rows {
 		row := &rows[i]
 		switch {
+		case row.Param.Kind != search.Text:
 		case row.Param.Type != typ:
 			return fmt.Errorf("index a %s: parameter %s is of another type", typ, row.Param.Key())
-		case row.Param.Kind != search.Text:
-			if err := tx.indexRow(ctx, rid, row); err != nil {
-				return err
-			}
 		case inNarrative(row.Param):
 			narrative = append(narrative, words(row.Value)...)
 		default:
@@ -117,27 +146,15 @@ func (tx *Tx) index(ctx context.Context, rid int64, typ string, rows []search.Ro
 	return nil
 }
 
-func (tx *Tx) indexRow(ctx context.Context, rid int64, row *search.Row) error {
-	param, err := tx.intern(ctx, row.Param.Key())
-	if err != nil {
-		return err
-	}
-	system, err := tx.intern(ctx, row.System)
-	if err != nil {
-		return err
-	}
-	stored, err := values(row, system, rid, param, row.Part)
-	if err != nil {
-		return err
-	}
-	return tx.insert(ctx, into[row.Param.Kind], stored...)
-}
-
 func (tx *Tx) unindex(ctx context.Context, rid int64) error {
 	for _, name := range tableNames {
 		if err := tx.exec(ctx, "DELETE FROM "+name+" WHERE rid = $1", rid); err != nil {
 			return err
 		}
 	}
+	return tx.unindexText(ctx, rid)
+}
+
+func (tx *Tx) unindexText(ctx context.Context, rid int64) error {
 	return tx.exec(ctx, "DELETE FROM index_text WHERE rowid = $1", rid)
 }

@@ -47,14 +47,9 @@ func (tx *Tx) Put(ctx context.Context, d *fhir.Draft, id string, at time.Time, m
 		return nil, err
 	}
 	if found {
-		if err := tx.unindex(ctx, rid); err != nil {
-			return nil, err
-		}
+		return res, tx.indexAgain(ctx, rid, d.Type, rows)
 	}
-	if err := tx.index(ctx, rid, d.Type, rows); err != nil {
-		return nil, err
-	}
-	return res, nil
+	return res, tx.index(ctx, rid, d.Type, rows)
 }
 
 // Delete adds a version that says the resource is deleted, and returns it. A resource that is
