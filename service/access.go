@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"aftercare/fhir"
 	"aftercare/fhir/search"
 	"aftercare/service/permission"
 	"aftercare/service/store"
@@ -41,7 +40,7 @@ var actions = map[string]permission.Actions{
 // searching is what a search does: whoever has a resource in an answer may read it by itself.
 const searching = permission.Read | permission.Search
 
-// each calls do with each action of a set.
+// eachAction calls do with each action of a set.
 func eachAction(set permission.Actions, do func(permission.Actions)) {
 	for a := permission.Create; a <= permission.Search; a <<= 1 {
 		if set&a != 0 {
@@ -133,30 +132,6 @@ func (s *Service) narrowing(typ string, pair permission.Pair) (search.Clause, er
 		return search.Clause{}, fmt.Errorf("%s.%s is no token that can narrow a scope", typ, pair.Name)
 	}
 	return c, nil
-}
-
-// CheckNarrowing reports why a scope cannot be granted: nil if the service understands all that
-// narrows it. A scope for all types is understood where a type that is served has the parameters.
-func (s *Service) CheckNarrowing(scope permission.Scope) error {
-	var last error
-	for _, t := range fhir.ServedTypes() {
-		if scope.Type != permission.AnyType && scope.Type != t.Name {
-			continue
-		}
-		last = nil
-		for _, pair := range scope.Narrow {
-			if _, err := s.narrowing(t.Name, pair); err != nil {
-				last = err
-			}
-		}
-		if last == nil {
-			return nil
-		}
-	}
-	if last == nil {
-		last = fmt.Errorf("%s is not served", scope.Type)
-	}
-	return last
 }
 
 // view runs fn on one state of the store, as far as the caller may do the actions with it and

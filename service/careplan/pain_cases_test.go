@@ -177,3 +177,16 @@ func TestPainCases(t *testing.T) {
 		})
 	}
 }
+
+// InterpretPain is what the rules say of a report by the records of a case, without anything that follows.
+func (e *Engine) InterpretPain(c Case, report Source) ([]Interpretation, error) {
+	d, err := e.run(c)
+	if err != nil {
+		return nil, err
+	}
+	return d.interpretPain(report)
+}
+
+func (d *derivation) interpretPain(report Source) ([]Interpretation, error) {
+	return d.engine.interpret(d.anchors(), report)
+}

@@ -64,21 +64,8 @@ type Statement struct {
 	rule                                *painRule
 }
 
-// InterpretPain ranks the causes that the rules name for a report of pain, for every anchor that
-// it can be about. Nothing is stored. The records of the case are read as Derive reads them. An
-// error means that the case is malformed or that a rule could not be evaluated.
-func (e *Engine) InterpretPain(c Case, report Source) ([]Interpretation, error) {
-	d, err := e.run(c)
-	if err != nil {
-		return nil, err
-	}
-	return d.interpretPain(report)
-}
-
-func (d *derivation) interpretPain(report Source) ([]Interpretation, error) {
-	return d.engine.interpret(d.anchors(), report)
-}
-
+// interpret ranks the causes that the rules name for a report of pain, for every anchor that it can be
+// about. An error means that a rule could not be evaluated.
 func (e *Engine) interpret(anchors *Anchors, report Source) ([]Interpretation, error) {
 	i := slices.IndexFunc(e.pain, func(r *painRules) bool { return r.ranking != nil })
 	if i < 0 {

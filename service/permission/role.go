@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"slices"
-	"strings"
 )
 
 // The roles that are there without any configuration: names, each with its scopes.
@@ -47,6 +45,3 @@ func (r Roles) Grant(names []string) Grant {
 	}
 	return grant
 }
-
-// Names lists the roles by name, for help texts.
-func (r Roles) Names() string { return strings.Join(slices.Sorted(maps.Keys(r)), ", ") }
