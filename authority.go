@@ -53,14 +53,18 @@ func newAuthority(ctx context.Context, cfg config.Config, base string, db *store
 	return authority, nil
 }
 
-// keysFolder is the folder of the signing keys: that of the setting, or the one beside a SQLite
-// database.
+// keysFolder is the folder of keys: that of the setting, or the one beside a SQLite database, or, with
+// PostgreSQL, where a SQLite database would be by default.
 func keysFolder(cfg config.Config) string {
-	path, _ := strings.CutPrefix(cfg.Database, "sqlite:")
-	if cfg.Keys == "" {
+	path, sqlite := strings.CutPrefix(cfg.Database, "sqlite:")
+	switch {
+	case cfg.Keys != "":
+		return cfg.Keys
+	case sqlite:
 		return filepath.Join(filepath.Dir(path), "keys")
+	default:
+		return filepath.Join("data", "keys")
 	}
-	return cfg.Keys
 }
 
 // endpoints are where tokens are to be had, by the names that a CapabilityStatement has for them; none

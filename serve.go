@@ -69,7 +69,7 @@ func (p *program) serve(ctx context.Context, cfg config.Config, started func(ctx
 	}
 	handler, err := api.New(api.Options{
 		Service: svc, BaseURL: base, Logger: log, MaxBody: cfg.MaxBody, MaxBundle: cfg.MaxBundle, Memory: limitMemory(cfg, p.environ), CORSOrigins: cfg.CORSOrigins,
-		Auth: authority, Rate: api.Rate(cfg.RateLimit),
+		BestEffort: cfg.Audit == config.AuditBestEffort, Auth: authority, Rate: api.Rate(cfg.RateLimit),
 		TracerProvider: tele.tracer, MeterProvider: tele.meter, Metrics: tele.metrics,
 	})
 	if err != nil {

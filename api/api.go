@@ -47,6 +47,9 @@ type Options struct {
 	// CORSOrigins are the origins, such as https://dashboard.example, whose web pages may
 	// use the FHIR base; none: no page of another origin may.
 	CORSOrigins []string
+	// BestEffort answers requests also where the auditor's log cannot be written. Without it the answer
+	// is 503 then.
+	BestEffort bool
 	// Auth judges the tokens of callers; nil lets everybody do everything.
 	Auth *auth.Authority
 	// Rate limits what one caller may ask for; the zero value is no limit.
@@ -62,21 +65,22 @@ type Options struct {
 }
 
 type api struct {
-	service   *service.Service
-	base      string // public FHIR base without a trailing slash
-	path      string // its path, such as /fhir
-	addresses []address
-	log       *slog.Logger
-	maxBody   int64
-	maxBundle int64
-	memory    *memory.Budget
-	origins   []string
-	auth      *auth.Authority
-	limits    *limits // nil without a limit
-	tracer    trace.Tracer
-	meters    meters
-	metrics   http.Handler
-	newID     func() string
+	service    *service.Service
+	base       string // public FHIR base without a trailing slash
+	path       string // its path, such as /fhir
+	addresses  []address
+	log        *slog.Logger
+	maxBody    int64
+	maxBundle  int64
+	memory     *memory.Budget
+	origins    []string
+	auth       *auth.Authority
+	bestEffort bool
+	limits     *limits // nil without a limit
+	tracer     trace.Tracer
+	meters     meters
+	metrics    http.Handler
+	newID      func() string
 }
 
 // New checks the options and returns the handler of the whole program: the FHIR base,
@@ -102,7 +106,7 @@ func newAPI(o Options) (*api, error) {
 	}
 	a := &api{
 		service: o.Service, base: base, path: path, log: o.Logger,
-		maxBody: o.MaxBody, maxBundle: o.MaxBundle, origins: o.CORSOrigins, auth: o.Auth, limits: newLimits(o.Rate), metrics: o.Metrics, newID: o.NewID,
+		maxBody: o.MaxBody, maxBundle: o.MaxBundle, origins: o.CORSOrigins, bestEffort: o.BestEffort, auth: o.Auth, limits: newLimits(o.Rate), metrics: o.Metrics, newID: o.NewID,
 	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"aftercare/api/auth"
+	"aftercare/service/audit"
 	"aftercare/service/store/postgrestest"
 
 	"github.com/gin-gonic/gin"
@@ -46,6 +47,7 @@ type server struct {
 	// and log line are finished, so tests wait for them.
 	handlers sync.WaitGroup
 	// breakStore makes every later call of the service fail.
+	logged     func(testing.TB) []*audit.Record
 	breakStore func()
 }
 
@@ -63,8 +65,8 @@ func start(t testing.TB, s setup) *server {
 	log := slog.New(LogHandler(slog.NewJSONHandler(out.logs, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	tracers := sdktrace.NewTracerProvider(sdktrace.WithSyncer(out.spans))
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(out.meters))
-	svc, breakStore := newService(t, log, tracers)
-	out.breakStore = breakStore
+	svc, logged, breakStore := newService(t, log, tracers)
+	out.logged, out.breakStore = logged, breakStore
 	out.logs.reset() // of what the service said at its start
 	o := Options{
 		Service: svc, BaseURL: publicBase, Logger: log,
@@ -163,6 +165,7 @@ func (s *server) do(t testing.TB, method, url, body string, headers ...string) a
 			req.Header.Set(pair[0], pair[1])
 		}
 	}
+	before := len(s.logged(t))
 	res, err := s.Client().Transport.RoundTrip(req) // no redirects are followed
 	if err != nil {
 		t.Fatal(err)
@@ -178,7 +181,42 @@ func (s *server) do(t testing.TB, method, url, body string, headers ...string) a
 	}
 	a := answer{res.StatusCode, res.Header, string(got)}
 	a.check(t, method)
+	s.checkLog(t, req, a, before)
 	return a
+}
+
+// checkLog finds the request in the auditor's log: once, or, of a Bundle that was run, each of its
+// entries once.
+func (s *server) checkLog(t testing.TB, req *http.Request, a answer, before int) {
+	t.Helper()
+	all := s.logged(t)
+	if all == nil { // the database is gone
+		return
+	}
+	var found []*audit.Record
+	for _, r := range all[before:] {
+		if r.RequestID == a.header.Get("X-Request-Id") {
+			found = append(found, r)
+		}
+	}
+	want := 1
+	switch path := req.URL.Path; {
+	case (path == healthRoute || path == readyRoute || path == metricsRoute || strings.HasPrefix(path, "/auth/")) && a.status != http.StatusNotFound && a.status != http.StatusMethodNotAllowed:
+		want = 0
+	case req.Method == http.MethodPost && strings.TrimSuffix(path, "/") == "/fhir" && a.status == http.StatusOK:
+		want = max(1, strings.Count(a.body, `"response":{`))
+	}
+	if len(found) != want {
+		t.Errorf("%s %s, answered with %d, is in the log %d times, and is to be %d times", req.Method, req.URL.Path, a.status, len(found), want)
+	}
+	for _, r := range found {
+		if want == 1 && r.Status != a.status && (r.Status != http.StatusNoContent || a.status != http.StatusOK) && !(strings.Contains(a.body, "-response") && req.Method == http.MethodPost) {
+			t.Errorf("%s %s was answered with %d, and the log says %d", req.Method, req.URL.Path, a.status, r.Status)
+		}
+		if r.Succeeded() != (r.Reason == "") {
+			t.Errorf("%s %s: status %d for the reason %q", req.Method, req.URL.Path, r.Status, r.Reason)
+		}
+	}
 }
 
 func (a answer) check(t testing.TB, method string) {
@@ -258,7 +296,7 @@ func put(t testing.TB, s *server, id string) answer {
 }
 
 func TestOptionsAreRefused(t *testing.T) {
-	svc, _ := newService(t, slog.New(slog.DiscardHandler), nil)
+	svc, _, _ := newService(t, slog.New(slog.DiscardHandler), nil)
 	for name, o := range map[string]Options{
 		"without a service":       {BaseURL: publicBase},
 		"without a base":          {Service: svc},

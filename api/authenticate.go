@@ -30,7 +30,7 @@ func (a *api) authenticate(g *gin.Context) {
 	if a.auth == nil {
 		who = service.Anonymous
 	}
-	g.Set(principalKey, who)
+	a.calls(g, who)
 	if a.auth == nil || a.needsNoToken(g) {
 		if wait := a.limits.ofAddress(g.Request); wait > 0 {
 			a.throttle(g, wait)
@@ -49,9 +49,17 @@ func (a *api) authenticate(g *gin.Context) {
 		a.fail(g, err)
 		return
 	}
-	g.Set(principalKey, who)
+	a.calls(g, who)
 	if wait := a.limits.ofCaller(who); wait > 0 {
 		a.throttle(g, wait)
+	}
+}
+
+// calls notes who asks, for the interaction and for the log.
+func (a *api) calls(g *gin.Context, who service.Principal) {
+	g.Set(principalKey, who)
+	if w, ok := g.Writer.(*auditedWriter); ok {
+		w.trail.By(who)
 	}
 }
 

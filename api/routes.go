@@ -78,7 +78,7 @@ func (a *api) routes() *gin.Engine {
 
 // around is the chain that every FHIR request passes through, outermost first.
 func (a *api) around() gin.HandlersChain {
-	chain := gin.HandlersChain{a.identify, a.trace, a.measure, a.record, a.rescue, a.cors, negotiateEncoding, a.authenticate}
+	chain := gin.HandlersChain{a.identify, a.trace, a.measure, a.record, a.rescue, a.audit, a.cors, negotiateEncoding, a.authenticate}
 	return chain[:len(chain):len(chain)] // so that each append makes its own copy
 }
 

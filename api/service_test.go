@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"aftercare/definitions"
 	"aftercare/service"
+	"aftercare/service/audit"
 	"aftercare/service/store"
 
 	"go.opentelemetry.io/otel/trace"
@@ -16,9 +18,9 @@ import (
 // newDatabase makes an empty database of the engine that the tests run on now.
 var newDatabase = func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "test.db") }
 
-// newService is a real service on a new database. The function that comes with it
-// closes the store, after which everything that needs it fails.
-func newService(t testing.TB, log *slog.Logger, tracers trace.TracerProvider) (*service.Service, func()) {
+// newService is a real service on a new database, whose log logged gives. The function that comes
+// with it closes the store, after which everything that needs it fails.
+func newService(t testing.TB, log *slog.Logger, tracers trace.TracerProvider) (s *service.Service, logged func(t testing.TB) []*audit.Record, breakStore func()) {
 	t.Helper()
 	db, err := store.Open(t.Context(), newDatabase(t), store.Options{Logger: log, TracerProvider: tracers})
 	if err != nil {
@@ -38,9 +40,25 @@ func newService(t testing.TB, log *slog.Logger, tracers trace.TracerProvider) (*
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := service.New(t.Context(), service.Options{Store: db, Definitions: known, BaseURL: publicBase, Zone: time.UTC, Logger: log})
+	s, err = service.New(t.Context(), service.Options{Store: db, Definitions: known, BaseURL: publicBase, Zone: time.UTC, Logger: log, LogSecret: make([]byte, audit.SecretSize)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s, closeStore
+	logged = func(t testing.TB) (all []*audit.Record) {
+		t.Helper()
+		if !open {
+			return nil
+		}
+		if err := db.View(t.Context(), func(ctx context.Context, r *store.Reader) error {
+			return r.Logged(ctx, 0, 1_000_000, func(l store.Logged) error {
+				record, err := audit.Read(l.Position, l.Leaf, l.Key)
+				all = append(all, record)
+				return err
+			})
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	return s, logged, closeStore
 }

@@ -25,6 +25,8 @@ type Config struct {
 	PoliciesOff []string
 	// Keys is the folder of the signing keys, "" for the one beside the database.
 	Keys string
+	// Audit is AuditRequired, AuditBestEffort or AuditOff.
+	Audit string
 	// Auth is "none" or "jwt".
 	Auth string
 	// AuthAudience is what a token must name as its audience, "" for the base URL. AuthIssuer, with
@@ -61,6 +63,14 @@ type Config struct {
 	// DrainDelay is how long the service goes on answering after it stopped being ready.
 	DrainDelay time.Duration
 }
+
+// What is done about the auditor's log: a request that it cannot have is refused, or answered all the
+// same, or there is no log.
+const (
+	AuditRequired   = "required"
+	AuditBestEffort = "best-effort"
+	AuditOff        = "off"
+)
 
 // Issuer is somebody whose tokens are trusted.
 type Issuer struct {

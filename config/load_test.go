@@ -21,7 +21,7 @@ func TestDefaultsNeedNoConfiguration(t *testing.T) {
 	c.Zone = nil
 	want := Config{
 		Listen: "127.0.0.1:8080", Database: "sqlite:data/aftercare.db", References: "types", Auth: "none",
-		LogLevel: slog.LevelInfo, LogFormat: "json", MaxBody: 8 << 20, MaxBundle: 64 << 20, QueryLimit: 20 * time.Second, RequestLimit: 2 * time.Minute,
+		Audit: "required", LogLevel: slog.LevelInfo, LogFormat: "json", MaxBody: 8 << 20, MaxBundle: 64 << 20, QueryLimit: 20 * time.Second, RequestLimit: 2 * time.Minute,
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Error(diff)
@@ -65,6 +65,7 @@ func TestAccepted(t *testing.T) {
 		{"largest size", "AFTERCARE_MAX_BUNDLE=1GiB", func(c Config) any { return c.MaxBundle }, int64(1 << 30)},
 		{"origins", "AFTERCARE_CORS_ORIGINS=https://a.example, http://localhost:3000", func(c Config) any { return c.CORSOrigins }, []string{"https://a.example", "http://localhost:3000"}},
 		{"origin that is an IPv6 address", "AFTERCARE_CORS_ORIGINS=http://[::1]:3000", func(c Config) any { return c.CORSOrigins }, []string{"http://[::1]:3000"}},
+		{"no audit", "AFTERCARE_AUDIT=off", func(c Config) any { return c.Audit }, AuditOff},
 		{"query limit", "AFTERCARE_QUERY_LIMIT=5s", func(c Config) any { return c.QueryLimit }, 5 * time.Second},
 		{"request limit", "AFTERCARE_REQUEST_LIMIT=30s", func(c Config) any { return c.RequestLimit }, 30 * time.Second},
 		{"drain delay", "AFTERCARE_DRAIN_DELAY=5s", func(c Config) any { return c.DrainDelay }, 5 * time.Second},

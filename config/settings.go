@@ -77,6 +77,8 @@ var settings = func() []Setting {
 			Meaning: "PEM file of the certificate and those that it rests on; without it, put a proxy in front"},
 		{Name: "TLS_KEY", set: existing(func(c *Config) *string { return &c.TLSKey }),
 			Meaning: "PEM file of the certificate's private key"},
+		{Name: "AUDIT", Default: AuditRequired, set: oneOf(func(c *Config) *string { return &c.Audit }, AuditRequired, AuditBestEffort, AuditOff),
+			Meaning: "required refuses what the auditor's log cannot have, best-effort answers it, off keeps no log"},
 		{Name: "LOG_LEVEL", Default: "info", set: setLogLevel,
 			Meaning: "debug, info, warn or error"},
 		{Name: "LOG_FORMAT", Default: "json", set: oneOf(func(c *Config) *string { return &c.LogFormat }, "json", "text"),

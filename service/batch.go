@@ -17,7 +17,9 @@ func (s *Service) batch(ctx context.Context, p Principal, entries []request, pre
 	var answer room
 	for i := range entries {
 		if entries[i].err != nil {
+			entries[i].leaveTrail(ctx)
 			results[i] = answer.written(ctx, s.failedEntry(ctx, entries[i].err))
+			entries[i].trail.answered(results[i].status)
 		}
 	}
 	for turn := range len(writing) + 1 {
@@ -126,14 +128,19 @@ func (s *Service) failDependent(entries []request) {
 }
 
 func (s *Service) batchEntry(ctx context.Context, p Principal, r *request, prefer Prefer) entry {
+	r.leaveTrail(ctx)
+	if r.trail != nil {
+		ctx = WithTrail(ctx, r.trail)
+	}
 	e, err := s.runEntry(ctx, p, r, prefer)
 	if err != nil {
 		place := r.place + ".request.url"
 		if r.code() == "create" {
 			place = r.place + ".request.ifNoneExist"
 		}
-		return s.failedEntry(ctx, inURL(err, place))
+		e = s.failedEntry(ctx, inURL(err, place))
 	}
+	r.trail.answered(e.status)
 	return e
 }
 

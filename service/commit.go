@@ -110,6 +110,7 @@ func (s *Service) applyInWrite(ctx context.Context, guess *resolution, a *ahead,
 	for id, known := range atHand {
 		s.atHand.keep(id, known)
 	}
+	trailOf(ctx).isLogged()
 	return out, nil
 }
 
@@ -218,7 +219,10 @@ func (s *Service) apply(ctx context.Context, tx *store.Tx, guess *resolution, a 
 			return nil, err
 		}
 	}
-	return out, s.hide(ctx, &tx.Reader, found.by, out)
+	if err := s.hide(ctx, &tx.Reader, found.by, out); err != nil {
+		return nil, err
+	}
+	return out, s.logWrites(ctx, tx, found, out)
 }
 
 // settle is what the writes come to inside the transaction, before the first of them.

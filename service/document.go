@@ -29,6 +29,11 @@ func (s *Service) document(in *invocation) (answering, error) {
 		if err := d.collect(ctx, r, id); err != nil {
 			return Answer{}, err
 		}
+		for _, res := range d.entries {
+			if err := s.showPast(ctx, res); err != nil {
+				return Answer{}, err
+			}
+		}
 		return Answer{Body: d.bytes()}, nil
 	}, nil
 }

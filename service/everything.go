@@ -26,6 +26,7 @@ func (s *Service) everything(in *invocation) (answering, error) {
 	}
 	return func(ctx context.Context, r *store.Reader) (Answer, error) {
 		e := *asked
+		e.trail = trailOf(ctx)
 		patient, err := read(ctx, r, "Patient", e.id)
 		if err != nil {
 			return Answer{}, err
@@ -39,6 +40,7 @@ func (s *Service) everything(in *invocation) (answering, error) {
 type everythingQuery struct {
 	s         *Service
 	principal Principal
+	trail     *Trail
 	id        string
 	types     []string // of _type; none means all
 	record    []recordType
@@ -338,6 +340,7 @@ func (e *everythingQuery) fill(ctx context.Context, r *store.Reader, patient *fh
 // add adds an entry. A page that has become large takes no more.
 func (e *everythingQuery) add(r *fhir.Resource, mode string) {
 	e.bundle.entry(entry{fullURL: e.s.url(r), resource: r.Body, mode: mode})
+	e.trail.shows(r)
 	e.left--
 	if len(e.bundle.buf) >= store.PageBytes {
 		e.full = true

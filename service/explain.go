@@ -28,6 +28,9 @@ func (s *Service) explain(in *invocation) (answering, error) {
 		if err != nil {
 			return Answer{}, err
 		}
+		if err := s.showPast(ctx, plan); err != nil {
+			return Answer{}, err
+		}
 		stored, err := asSource(plan)
 		if err != nil {
 			return Answer{}, err

@@ -56,6 +56,7 @@ func (s *Service) extract(in *invocation) (answering, error) {
 				return Answer{}, err
 			}
 			stored = res.Ref()
+			trailOf(ctx).shows(res)
 		}
 		body, err := s.extracted(ctx, r, response, stored)
 		return Answer{Body: body}, err

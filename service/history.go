@@ -73,6 +73,9 @@ func (s *Service) readHistory(typ, id string, pairs []search.Pair) (func(context
 			b.link("next", s.link(path, applied, page.Next))
 		}
 		for _, h := range page.Entries {
+			if err := s.showPast(ctx, h.Resource); err != nil {
+				return nil, err
+			}
 			b.entry(s.historyEntry(h))
 		}
 		return b.bytes(), nil

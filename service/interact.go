@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"net/http"
 	"slices"
 
 	"aftercare/fhir"
@@ -30,10 +31,12 @@ func (s *Service) interact(ctx context.Context, p Principal, i interaction, do f
 		attribute.String("fhir.resource_type", i.typ),
 	))
 	defer span.End()
+	trailOf(ctx).about(i)
 	err := s.permit(&p, i)
 	if err == nil {
 		err = do(ctx)
 	}
+	trailOf(ctx).ended(http.StatusOK, err)
 	if err != nil && fhir.KindOf(err) == fhir.Internal {
 		span.SetStatus(codes.Error, "internal error")
 	}

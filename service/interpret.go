@@ -26,6 +26,7 @@ func (s *Service) interpret(in *invocation) (answering, error) {
 		if err != nil {
 			return Answer{}, err
 		}
+		trailOf(ctx).shows(stored)
 		report, err := asSource(stored)
 		if err != nil {
 			return Answer{}, err

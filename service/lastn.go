@@ -43,6 +43,7 @@ func (s *Service) lastN(in *invocation) (answering, error) {
 		b.link("self", s.link("Observation/$lastn", append([]search.Pair{{Name: "max", Value: strconv.Itoa(most)}}, query.Applied...), ""))
 		for _, d := range newest {
 			b.entry(entry{fullURL: s.url(d.resource), resource: d.resource.Body, mode: "match"})
+			trailOf(ctx).shows(d.resource)
 		}
 		if len(asked.issues) > 0 {
 			b.entry(entry{resource: fhir.Outcome(asked.issues...), mode: "outcome"})

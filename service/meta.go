@@ -38,6 +38,9 @@ func (s *Service) meta(in *invocation) (answering, error) {
 		if err != nil {
 			return Answer{}, err
 		}
+		if err := s.showPast(ctx, res); err != nil {
+			return Answer{}, err
+		}
 		return metaAnswer(res)
 	}, nil
 }

@@ -146,6 +146,9 @@ type Answer struct {
 func (s *Service) Operate(ctx context.Context, p Principal, q OperationRequest) (Answer, error) {
 	var out Answer
 	err := s.interact(ctx, p, interaction{"operation", q.Type, q.ID}, func(ctx context.Context) error {
+		if t := trailOf(ctx); t != nil {
+			t.record.Operation = q.Name
+		}
 		c, err := s.prepare(p, q)
 		if err != nil {
 			return err

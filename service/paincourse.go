@@ -33,9 +33,11 @@ func (s *Service) painCourse(in *invocation) (answering, error) {
 		}
 	}
 	return func(ctx context.Context, r *store.Reader) (Answer, error) {
-		if _, err := read(ctx, r, in.Type, in.ID); err != nil {
+		patient, err := read(ctx, r, in.Type, in.ID)
+		if err != nil {
 			return Answer{}, err
 		}
+		trailOf(ctx).shows(patient)
 		c, err := s.courseCase(ctx, &in.principal, r, in.ID, filter)
 		if err != nil {
 			return Answer{}, err
@@ -167,6 +169,7 @@ func (s *Service) painOf(ctx context.Context, r *store.Reader, c *course.Case, p
 			if err != nil {
 				return err
 			}
+			trailOf(ctx).shows(res)
 			c.Observations = append(c.Observations, course.Record{Ref: res.Ref(), Version: res.Version, Node: n})
 		}
 		if len(c.Observations) > courseLimit {

@@ -15,7 +15,9 @@ func (s *Service) Read(ctx context.Context, p Principal, typ, id string) (*fhir.
 	var found *fhir.Resource
 	err := s.interact(ctx, p, interaction{"read", typ, id}, func(ctx context.Context) error {
 		return s.view(ctx, &p, permission.Read, func(ctx context.Context, r *store.Reader) (err error) {
-			found, err = read(ctx, r, typ, id)
+			if found, err = read(ctx, r, typ, id); err == nil {
+				trailOf(ctx).shows(found)
+			}
 			return err
 		})
 	})
@@ -28,7 +30,9 @@ func (s *Service) VRead(ctx context.Context, p Principal, typ, id, version strin
 	var found *fhir.Resource
 	err := s.interact(ctx, p, interaction{"vread", typ, id}, func(ctx context.Context) error {
 		return s.view(ctx, &p, permission.Read, func(ctx context.Context, r *store.Reader) (err error) {
-			found, err = vread(ctx, r, typ, id, version)
+			if found, err = vread(ctx, r, typ, id, version); err == nil {
+				err = s.showPast(ctx, found)
+			}
 			return err
 		})
 	})

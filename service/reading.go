@@ -52,6 +52,9 @@ func (s *Service) reading(p Principal, q *request) (reading, error) {
 			if err != nil {
 				return entry{}, err
 			}
+			if err := s.showPast(ctx, res); err != nil {
+				return entry{}, err
+			}
 			return s.readEntry(q, res)
 		}, nil
 	case "capabilities":

@@ -13,9 +13,12 @@ import (
 
 // request is one entry of a transaction or batch.
 type request struct {
+	// trail is what the log is to say of the entry.
+	trail   *Trail
 	place   string // "Bundle.entry[3]"
 	fullURL string
 	method  string
+	url     string // as sent
 	// target is the parsed request.url.
 	target      target
 	ifNoneExist string
@@ -41,6 +44,7 @@ func (s *Service) entries(bundle *fhir.Node) []request {
 			place:           fmt.Sprintf("Bundle.entry[%d]", i),
 			fullURL:         item.Str("fullUrl"),
 			method:          item.Str("request", "method"),
+			url:             item.Str("request", "url"),
 			ifNoneExist:     item.Str("request", "ifNoneExist"),
 			when:            Preconditions{IfMatch: item.Str("request", "ifMatch"), IfNoneMatch: item.Str("request", "ifNoneMatch")},
 			ifModifiedSince: item.Str("request", "ifModifiedSince"),

@@ -46,10 +46,10 @@ func (q *question) searchset(ctx context.Context, r *store.Reader) ([]byte, erro
 	if page.Next != "" {
 		b.link("next", q.s.link(path, query.Applied, page.Next))
 	}
-	if err := q.entries(b, page.Resources, "match"); err != nil {
+	if err := q.entries(ctx, b, page.Resources, "match"); err != nil {
 		return nil, err
 	}
-	if err := q.entries(b, included, "include"); err != nil {
+	if err := q.entries(ctx, b, included, "include"); err != nil {
 		return nil, err
 	}
 	if len(q.issues) > 0 {
@@ -71,13 +71,14 @@ func (q *question) included(ctx context.Context, r *store.Reader, query *search.
 	return slices.DeleteFunc(found, func(res *fhir.Resource) bool { return !q.s.mayRead(q.by, res.Type) }), nil
 }
 
-func (q *question) entries(b *bundle, resources []*fhir.Resource, mode string) error {
+func (q *question) entries(ctx context.Context, b *bundle, resources []*fhir.Resource, mode string) error {
 	for _, res := range resources {
 		body, err := q.part.Of(res.Body)
 		if err != nil {
 			return err
 		}
 		b.entry(entry{fullURL: q.s.url(res), resource: body, mode: mode})
+		trailOf(ctx).shows(res)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"aftercare/fhir"
+	"aftercare/service/audit"
 	"aftercare/service/permission"
 	"aftercare/service/store"
 
@@ -29,7 +30,9 @@ type Options struct {
 	PoliciesOff []string
 	// References is the reference policy: "types", "exist" or "off"; "" means "types".
 	References string
-	Logger     *slog.Logger
+	// LogSecret is the secret of the auditor's log, of audit.SecretSize bytes; without it no log is kept.
+	LogSecret []byte
+	Logger    *slog.Logger
 	// Now and NewID are the clock and the source of ids; tests fix them.
 	Now   func() time.Time
 	NewID func() string
@@ -56,7 +59,8 @@ type Service struct {
 	*knowledge
 	store       *store.Store
 	baseURL     string
-	mustExist   bool // that targets on this server exist
+	mustExist   bool          // that targets on this server exist
+	sealer      *audit.Sealer // nil where no log is kept
 	log         *slog.Logger
 	now         func() time.Time
 	newID       func() string
@@ -152,6 +156,11 @@ func begin(ctx context.Context, o Options, known *knowledge) (*Service, error) {
 	s.started = s.now()
 	if err := s.store.Declare(ctx, s.registry.Fingerprints(s.zone, s.baseURL), !o.SameIndex); err != nil {
 		return nil, err
+	}
+	if o.LogSecret != nil {
+		if err := s.openLog(ctx, o.LogSecret); err != nil {
+			return nil, err
+		}
 	}
 	s.capabilities = sync.OnceValue(s.describeItself)
 	return s, nil

@@ -84,6 +84,7 @@ func (m *measurements) collect(ctx context.Context, r *store.Reader) error {
 			return err
 		}
 		for _, res := range page.Resources {
+			trailOf(ctx).shows(res)
 			if err := m.observe(ctx, r, res, totals); err != nil {
 				return err
 			}

@@ -17,6 +17,7 @@ func (s *Service) transaction(ctx context.Context, p Principal, entries []reques
 	readings := make([]reading, len(entries)) // nil for a write
 	for i := range entries {
 		r := &entries[i]
+		r.leaveTrail(ctx)
 		err := s.permit(&p, interaction{r.code(), r.target.typ, r.target.id})
 		if err == nil && r.reads() {
 			readings[i], err = s.reading(p, r)
@@ -28,6 +29,9 @@ func (s *Service) transaction(ctx context.Context, p Principal, entries []reques
 		}
 		if err != nil {
 			return nil, inEntry(err, r.place)
+		}
+		if !r.reads() {
+			ws[position[i]].trail = r.trail
 		}
 	}
 	if err := distinct(ws); err != nil {
@@ -41,6 +45,11 @@ func (s *Service) transaction(ctx context.Context, p Principal, entries []reques
 			if read == nil {
 				continue
 			}
+			ctx := ctx
+			if trail := entries[i].trail; trail != nil {
+				trail.forget() // this may run again
+				ctx = WithTrail(ctx, trail)
+			}
 			shared, err := s.shared(ctx, &p, r, actions[entries[i].code()])
 			if err == nil {
 				err = s.bounded(ctx, func(ctx context.Context) (err error) {
@@ -49,6 +58,7 @@ func (s *Service) transaction(ctx context.Context, p Principal, entries []reques
 				})
 			}
 			if err == nil {
+				entries[i].trail.answered(results[i].status)
 				err = left.takeEntry(ctx, results[i])
 			}
 			if err != nil {

@@ -21,6 +21,8 @@ type write struct {
 	// entry is the place of a Bundle entry, "Bundle.entry[3]", or "".
 	entry   string
 	fullURL string
+	// trail is that of the entry, nil for a write that came alone.
+	trail *Trail
 	// node is the resource as received, checked; nil for DELETE, and for a PATCH whose
 	// change has not been applied.
 	node  *fhir.Node

@@ -24,8 +24,9 @@ type Tx struct {
 
 // numbers are the last row id and the last sequence number in use. The transaction holds the
 // only right to write, so it counts on from what it finds, but not up to the horizon, where
-// what is staged begins. generation is that of the index.
-type numbers struct{ rid, seq, end, generation int64 }
+// what is staged begins. generation is that of the index; log and logged are the last position of the
+// log and its time.
+type numbers struct{ rid, seq, end, generation, log, logged int64 }
 
 // step takes the next sequence number. There are never more rids than those.
 func (n *numbers) step() error {

@@ -51,8 +51,8 @@ type session interface {
 	close(ctx context.Context) error
 }
 
-// lastNumbers is the query that finds the numbers: rid, seq, end and generation.
-const lastNumbers = `SELECT (SELECT coalesce(max(rid), 0) FROM resource), (SELECT coalesce(max(seq), 0) FROM version WHERE seq` + beforeHorizon + `), (SELECT begins FROM horizon), (SELECT generation FROM indexing)`
+// lastNumbers is the query that finds the numbers: rid, seq, end, generation, log and logged.
+const lastNumbers = `SELECT (SELECT coalesce(max(rid), 0) FROM resource), (SELECT coalesce(max(seq), 0) FROM version WHERE seq` + beforeHorizon + `), (SELECT begins FROM horizon), (SELECT generation FROM indexing), (SELECT coalesce(max(pos), 0) FROM log), coalesce((SELECT recorded FROM log ORDER BY pos DESC LIMIT 1), 0)`
 
 // conn is a connection as the store uses it. One goroutine uses it at a time. The zero value is
 // a connection that is not open yet.

@@ -41,6 +41,7 @@ var (
 	intoDate      = insertInto("index_date", "rid bigint, param bigint, part bigint, low bigint, high bigint", "ON CONFLICT DO NOTHING")
 	intoString    = insertInto("index_string", "rid bigint, param bigint, part bigint, value bytea, exact bytea", "ON CONFLICT DO NOTHING")
 	intoURI       = insertInto("index_uri", "rid bigint, param bigint, part bigint, value bytea", "ON CONFLICT DO NOTHING")
+	intoLog       = insertInto("log", "pos bigint, recorded bigint, leaf bytea, key bytea", "")
 	intoNumber    = insertInto("index_number", "rid bigint, param bigint, part bigint, low float8, high float8, unit bytea, system bigint", "ON CONFLICT DO NOTHING")
 )
 

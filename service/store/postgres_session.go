@@ -100,7 +100,7 @@ func (s *postgresSession) begin(ctx context.Context) (*numbers, error) {
 	s.queue = append(s.queue, query{text: beginWrite}, query{text: "SELECT pg_advisory_xact_lock($1)", args: []any{writeLock}})
 	n := &numbers{}
 	err := s.rows(ctx, lastNumbers+", pg_current_xact_id()::text", nil, func(scan func(...any) error) error {
-		return scan(&n.rid, &n.seq, &n.end, &n.generation, &s.xid)
+		return scan(&n.rid, &n.seq, &n.end, &n.generation, &n.log, &n.logged, &s.xid)
 	})
 	return n, err
 }

@@ -29,7 +29,9 @@ func (c *sqliteSession) begin(ctx context.Context) (*numbers, error) {
 		return nil, err
 	}
 	n := &numbers{}
-	err = c.rows(ctx, lastNumbers, nil, func(scan func(...any) error) error { return scan(&n.rid, &n.seq, &n.end, &n.generation) })
+	err = c.rows(ctx, lastNumbers, nil, func(scan func(...any) error) error {
+		return scan(&n.rid, &n.seq, &n.end, &n.generation, &n.log, &n.logged)
+	})
 	return n, err
 }
 

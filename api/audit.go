@@ -1,0 +1,178 @@
+package api
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"aftercare/fhir"
+	"aftercare/service"
+	"aftercare/service/audit"
+
+	"github.com/gin-gonic/gin"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// audit sees to it that the log has a request before its answer leaves: every request under the FHIR
+// base, and each one once. Where the log cannot be written, the answer is 503.
+func (a *api) audit(g *gin.Context) {
+	if !a.service.Logs() {
+		return
+	}
+	trail := service.NewTrail(a.known(g))
+	g.Request = g.Request.WithContext(service.WithTrail(g.Request.Context(), trail))
+	w := &auditedWriter{ResponseWriter: g.Writer, api: a, g: g, trail: trail}
+	g.Writer = w
+	g.Next()
+	w.open() // of an answer without a body
+}
+
+// known is what is known of a request before it is understood. Who asks is added when it is known.
+func (a *api) known(g *gin.Context) audit.Record {
+	r := audit.Record{Code: routeCode(g), Type: resourceType(g), Query: g.Request.Method + " " + strings.TrimPrefix(g.Request.URL.RequestURI(), a.path+"/"), RequestID: RequestID(g.Request.Context())}
+	if r.Type != "" && fhir.ValidID(g.Param("id")) {
+		r.Target = g.Param("id")
+	}
+	if host, _, err := net.SplitHostPort(g.Request.RemoteAddr); err == nil {
+		r.Agent.Address = host
+	}
+	if span := trace.SpanContextFromContext(g.Request.Context()); span.IsValid() {
+		r.Trace, r.Span = span.TraceID().String(), span.SpanID().String()
+	}
+	if caller := g.Request.Header.Get("traceparent"); len(caller) <= 128 {
+		r.Caller = caller
+	}
+	return r
+}
+
+// routeCode is the interaction that a route stands for (http://hl7.org/fhir/restful-interaction), for
+// requests that are refused before the service sees them.
+func routeCode(g *gin.Context) string {
+	route := g.FullPath()
+	switch {
+	case strings.Contains(route, "/$"):
+		return "operation"
+	case strings.HasSuffix(route, "/metadata"):
+		return "capabilities"
+	case strings.HasSuffix(route, "/_history/:version"):
+		return "vread"
+	case strings.HasSuffix(route, "/:id/_history"):
+		return "history-instance"
+	case strings.HasSuffix(route, "/:type/_history"):
+		return "history-type"
+	case strings.HasSuffix(route, "/_history"):
+		return "history-system"
+	}
+	_, typed := g.Params.Get("type")
+	_, instance := g.Params.Get("id")
+	_, inside := g.Params.Get("inside")
+	search := "search-system"
+	if typed {
+		search = "search-type"
+	}
+	switch method := g.Request.Method; {
+	case route == "":
+		return ""
+	case strings.HasSuffix(route, "/_search"), inside:
+		return search
+	case method == http.MethodGet || method == http.MethodHead:
+		if instance {
+			return "read"
+		}
+		return search
+	case method == http.MethodPost && typed:
+		return "create"
+	case method == http.MethodPost:
+		return "transaction"
+	case method == http.MethodPut:
+		return "update"
+	case method == http.MethodPatch:
+		return "patch"
+	case method == http.MethodDelete:
+		return "delete"
+	}
+	return ""
+}
+
+// auditedWriter holds an answer back until the log has it.
+type auditedWriter struct {
+	gin.ResponseWriter
+	api     *api
+	g       *gin.Context
+	trail   *service.Trail
+	opened  bool
+	refused bool // the log cannot be written, and another answer was sent
+}
+
+// open logs the request, once.
+func (w *auditedWriter) open() {
+	if w.opened {
+		return
+	}
+	w.opened = true
+	var reason error
+	if w.Status() >= http.StatusBadRequest {
+		reason = unsaidError
+		if last := w.g.Errors.Last(); last != nil {
+			reason = last.Err
+		}
+	}
+	// A caller who has gone may have got a part of the answer.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.g.Request.Context()), logTimeout)
+	defer cancel()
+	if err := w.api.service.Log(ctx, w.trail, w.Status(), reason); err != nil {
+		if w.api.bestEffort {
+			w.api.log.ErrorContext(ctx, "a request is not in the auditor's log", "error", err)
+			return
+		}
+		_ = w.g.Error(err)
+		w.refuse()
+		return
+	}
+	trace.SpanFromContext(w.g.Request.Context()).SetAttributes(attribute.StringSlice("fhir.audit.id", w.trail.IDs(maxAuditIDs)))
+}
+
+// refuse sends 503 in place of the answer.
+func (w *auditedWriter) refuse() {
+	w.refused = true
+	h := w.ResponseWriter.Header()
+	for _, name := range []string{"Content-Encoding", "Content-Length", "ETag", "Last-Modified", "Location"} {
+		h.Del(name)
+	}
+	h.Set("Content-Type", fhirJSON+"; charset=utf-8")
+	h.Set("Retry-After", "1")
+	w.ResponseWriter.WriteHeader(http.StatusServiceUnavailable)
+	_, _ = w.ResponseWriter.Write(fhir.Outcome(fhir.Issue{Severity: "error", Code: "transient", Text: "The auditor's log cannot be written, so this cannot be answered; try again."}))
+}
+
+func (w *auditedWriter) WriteHeaderNow() {
+	if w.open(); !w.refused {
+		w.ResponseWriter.WriteHeaderNow()
+	}
+}
+
+func (w *auditedWriter) Write(body []byte) (int, error) {
+	if w.open(); w.refused {
+		return len(body), nil
+	}
+	return w.ResponseWriter.Write(body)
+}
+
+func (w *auditedWriter) WriteString(body string) (int, error) { return w.Write([]byte(body)) }
+
+func (w *auditedWriter) Flush() {
+	if w.open(); !w.refused {
+		w.ResponseWriter.Flush()
+	}
+}
+
+// maxAuditIDs bounds the ids of AuditEvents on a span.
+const maxAuditIDs = 100
+
+// logTimeout is how long the log may take before an answer is refused.
+const logTimeout = 10 * time.Second
+
+var unsaidError = fhir.Errorf(fhir.Internal, "exception", "", "")

@@ -1,0 +1,260 @@
+package audit
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"aftercare/fhir"
+	"aftercare/fhir/validate"
+)
+
+var site = Site{Base: "https://fhir.hospital.example:8443/fhir", Name: "aftercare", Observer: "Device/aftercare-software"}
+
+// records are interactions of every sort, by name.
+func records() map[string]*Record {
+	at := time.Date(2026, 7, 2, 7, 31, 0, 123_456_000, time.UTC)
+	with := func(change func(r *Record)) *Record {
+		r := &Record{
+			ID: "7", Recorded: at, Code: "read", Type: "CarePlan", Target: "x", Status: 200,
+			Agent: Agent{Client: "ehr", Issuer: "https://idp.example", Subject: "user-42", TokenID: "3b1f", Address: "192.0.2.17"},
+			Shown: []Version{{"CarePlan", "x", 1}}, Patients: []string{"a"}, RequestID: "req-1",
+			Trace: "4bf92f3577b34da6a3ce929d0e0e4736", Span: "00f067aa0ba902b7", Caller: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b8-01",
+		}
+		change(r)
+		return r
+	}
+	return map[string]*Record{
+		"a read":                   with(func(*Record) {}),
+		"a read of a definition":   with(func(r *Record) { r.Patients = nil }),
+		"a version":                with(func(r *Record) { r.Code = "vread" }),
+		"a read by a program":      with(func(r *Record) { r.Agent.Subject = "ehr" }),
+		"a read without a token":   with(func(r *Record) { r.Agent = Agent{Address: "::1"} }),
+		"a read in an emergency":   with(func(r *Record) { r.Purposes, r.Emergency = []string{"BTG"}, "unconscious" }),
+		"not modified":             with(func(r *Record) { r.Status = 304; r.Shown = nil }),
+		"a search":                 with(func(r *Record) { r.Code, r.Target, r.Query = "search-type", "", "GET CarePlan?patient=a" }),
+		"a search of two patients": with(func(r *Record) { r.Code, r.Query, r.Patients = "search-type", "GET CarePlan", []string{"a", "b"} }),
+		"a search that finds nothing": with(func(r *Record) {
+			r.Code, r.Target, r.Query, r.Patients, r.Shown = "search-type", "", "GET CarePlan", nil, nil
+		}),
+		"a create":     with(func(r *Record) { r.Code, r.Status = "create", 201 }),
+		"an update":    with(func(r *Record) { r.Code = "update" }),
+		"a patch":      with(func(r *Record) { r.Code = "patch" }),
+		"a delete":     with(func(r *Record) { r.Code, r.Status = "delete", 204 }),
+		"a history":    with(func(r *Record) { r.Code, r.Query = "history-instance", "GET CarePlan/x/_history" }),
+		"an operation": with(func(r *Record) { r.Code, r.Operation, r.Query = "operation", "explain", "GET CarePlan/x/$explain" }),
+		"a refusal":    with(func(r *Record) { r.Status, r.Reason, r.Shown, r.Patients = 403, "forbidden", nil, nil }),
+		"a failure":    with(func(r *Record) { r.Status, r.Reason, r.Shown = 500, "exception", nil }),
+	}
+}
+
+// Every AuditEvent is valid R4, and is what it claims to be: all that a profile of BALP fixes, asks
+// for and forbids is held against it.
+func TestEventsAreWhatTheyClaim(t *testing.T) {
+	validator, err := validate.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared := os.Getenv("AFTERCARE_SHARED")
+	if shared == "" {
+		shared = "../../../shared"
+	}
+	profiles, err := filepath.Glob(filepath.Join(shared, "profiles", "balp", "StructureDefinition-*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]*fhir.Node{}
+	for _, file := range profiles {
+		body, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := fhir.Parse(body)
+		if err != nil {
+			t.Fatal(file, err)
+		}
+		known[n.Str("url")] = n
+	}
+	claimed := map[string]int{}
+	for name, r := range records() {
+		body, err := site.Event(r)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		n, err := fhir.Parse(body)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if issues := validator.Resource(n, ""); len(issues) > 0 {
+			t.Errorf("%s: %v", name, issues)
+		}
+		claim := n.Each("meta", "profile")[0].Text
+		claimed[strings.TrimPrefix(claim, balp)]++
+		if strings.HasPrefix(claim, balp) && len(known) > 0 {
+			hold(t, name, body, known, claim)
+		}
+		if strings.Contains(string(body), "req-1") != (r.RequestID != "") || strings.Contains(string(body), "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7") != (r.Trace != "") {
+			t.Errorf("%s: the ids of the request are not in it", name)
+		}
+	}
+	for _, profile := range []string{"Read", "PatientRead", "Query", "PatientQuery", "PatientCreate", "PatientUpdate", "PatientDelete", refusalProfile, operationProfile} {
+		if claimed[profile] == 0 {
+			t.Errorf("no record leads to the profile %s", profile)
+		}
+	}
+	if len(known) == 0 {
+		t.Skip("the profiles of BALP are not here; what they ask for was not checked")
+	}
+}
+
+// hold holds an AuditEvent against the differentials of a profile and of those that it is derived from:
+// fixed values of elements and slices, and how many there are. Slices are told by what their type and
+// role fix.
+func hold(t *testing.T, name string, body []byte, known map[string]*fhir.Node, claim string) {
+	t.Helper()
+	var event map[string]any
+	if err := json.Unmarshal(body, &event); err != nil {
+		t.Fatal(err)
+	}
+	checked := 0
+	for n := known[claim]; n != nil; n = known[n.Str("baseDefinition")] {
+		elements := n.Each("differential", "element")
+		slices := map[string][]any{} // the items that are in a slice, by "entity:data"
+		for _, e := range elements {
+			parts := strings.Split(e.Str("id"), ".")[1:]
+			if len(parts) == 1 && strings.Contains(parts[0], ":") {
+				slices[parts[0]] = inSlice(event, parts[0], elements)
+			}
+		}
+		for _, e := range elements {
+			parts := strings.Split(e.Str("id"), ".")[1:]
+			if len(parts) == 0 {
+				continue
+			}
+			checked++
+			roots := []any{event}
+			path := parts
+			if items, ok := slices[parts[0]]; ok {
+				if path = parts[1:]; len(path) == 0 {
+					count(t, name, e, len(items))
+					continue
+				}
+				roots = items
+			}
+			if strings.Contains(strings.Join(path, "."), ":") {
+				continue
+			}
+			for _, root := range roots {
+				values := at(root, path)
+				count(t, name, e, len(values))
+				for _, m := range e.Members {
+					if !strings.HasPrefix(m.Name, "pattern") {
+						continue
+					}
+					var pattern any
+					if err := json.Unmarshal(m.Value.Raw, &pattern); err != nil {
+						t.Fatal(err)
+					}
+					for _, v := range values {
+						if !within(pattern, v) {
+							t.Errorf("%s: %s is %v, and is to be %v", name, e.Str("id"), v, pattern)
+						}
+					}
+				}
+			}
+		}
+	}
+	if checked == 0 {
+		t.Errorf("%s: nothing of %s was checked", name, claim)
+	}
+}
+
+func count(t *testing.T, name string, e *fhir.Node, n int) {
+	t.Helper()
+	low, high := 0, 1000
+	if m := e.Get("min"); m != nil {
+		fmt.Sscan(string(m.Raw), &low)
+	}
+	if m := e.Str("max"); m != "" && m != "*" {
+		fmt.Sscan(m, &high)
+	}
+	if n < low || n > high {
+		t.Errorf("%s: %s is there %d times, and is to be there %d to %d times", name, e.Str("id"), n, low, high)
+	}
+}
+
+// inSlice are the items of a list whose type and role have what the slice fixes for them.
+func inSlice(event map[string]any, slice string, elements []*fhir.Node) (items []any) {
+	list, _, _ := strings.Cut(slice, ":")
+	for _, item := range at(event, []string{list}) {
+		if !slices.ContainsFunc(elements, func(e *fhir.Node) bool {
+			for _, part := range []string{"type", "role"} {
+				if e.Str("id") != "AuditEvent."+slice+"."+part {
+					continue
+				}
+				for _, m := range e.Members {
+					var pattern any
+					if strings.HasPrefix(m.Name, "pattern") && json.Unmarshal(m.Value.Raw, &pattern) == nil {
+						return !slices.ContainsFunc(at(item, []string{part}), func(v any) bool { return within(pattern, v) })
+					}
+				}
+				return part == "type" && list == "agent" && !isUser(item) // bound to a ValueSet
+			}
+			return false
+		}) && (list != "entity" || len(at(item, []string{"query"})) > 0 == (slice == "entity:query")) {
+			items = append(items, item)
+		}
+	}
+	return items
+}
+
+// isUser tells the user among agents where the profile names a set of types.
+func isUser(agent any) bool {
+	return fmt.Sprint(at(agent, []string{"requestor"})) == "[true]" && len(at(agent, []string{"network"})) == 0
+}
+
+// at are the values at a path, lists entered.
+func at(v any, path []string) []any {
+	if list, ok := v.([]any); ok {
+		var all []any
+		for _, item := range list {
+			all = append(all, at(item, path)...)
+		}
+		return all
+	}
+	if len(path) == 0 {
+		return []any{v}
+	}
+	object, ok := v.(map[string]any)
+	if !ok || object[path[0]] == nil {
+		return nil
+	}
+	return at(object[path[0]], path[1:])
+}
+
+// within reports whether a value has all that a pattern has.
+func within(pattern, v any) bool {
+	switch p := pattern.(type) {
+	case map[string]any:
+		object, ok := v.(map[string]any)
+		for name, part := range p {
+			if ok = ok && within(part, object[name]); !ok {
+				return false
+			}
+		}
+		return ok
+	case []any:
+		list, ok := v.([]any)
+		for _, part := range p {
+			ok = ok && slices.ContainsFunc(list, func(item any) bool { return within(part, item) })
+		}
+		return ok
+	default:
+		return fmt.Sprint(pattern) == fmt.Sprint(v)
+	}
+}
