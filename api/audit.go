@@ -19,7 +19,7 @@ import (
 // audit sees to it that the log has a request before its answer leaves: every request under the FHIR
 // base, and each one once. Where the log cannot be written, the answer is 503.
 func (a *api) audit(g *gin.Context) {
-	if !a.service.Logs() {
+	if a.service.Log() == nil {
 		return
 	}
 	trail := service.NewTrail(a.known(g))
@@ -123,7 +123,7 @@ func (w *auditedWriter) open() {
 	// A caller who has gone may have got a part of the answer.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.g.Request.Context()), logTimeout)
 	defer cancel()
-	if err := w.api.service.Log(ctx, w.trail, w.Status(), reason); err != nil {
+	if err := w.api.service.LogTrail(ctx, w.trail, w.Status(), reason); err != nil {
 		if w.api.bestEffort {
 			w.api.log.ErrorContext(ctx, "a request is not in the auditor's log", "error", err)
 			return

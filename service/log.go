@@ -4,52 +4,79 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 
 	"aftercare/service/audit"
 	"aftercare/service/store"
 )
 
-// append adds a record about some patients to the log, in a write, and notes in it where it is.
-func (s *Service) append(ctx context.Context, tx *store.Tx, r *audit.Record, patients []string) error {
-	subjects, named := make([]audit.Subject, len(patients)), make([][]byte, len(patients))
-	for i, id := range patients {
-		subjects[i] = s.sealer.Subject(id)
-		named[i] = subjects[i][:]
-	}
-	place, err := tx.Place(ctx, s.now(), named)
-	if err != nil {
-		return err
-	}
-	links := make([]audit.Link, len(subjects))
-	for i, l := range place.Links {
-		links[i] = audit.Link{Subject: subjects[i], N: l.N, Before: l.Before}
-	}
-	r.ID, r.Recorded = strconv.FormatInt(place.Position, 10), place.Recorded
-	sealed := *r
-	sealed.Patients = patients
-	leaf, key, err := s.sealer.Seal(place.Position, &sealed, links)
-	if err != nil {
-		return err
-	}
-	return tx.Log(ctx, place, leaf, key)
+// Log is the auditor's log of a store. It is safe for concurrent use.
+type Log struct {
+	store  *store.Store
+	sealer *audit.Sealer
+	now    func() time.Time
 }
 
-// openLog makes ready what writes to the log. The error says that the secret is not that of the log in
-// the store.
-func (s *Service) openLog(ctx context.Context, secret []byte) (err error) {
-	if s.sealer, err = audit.NewSealer(secret); err != nil {
-		return err
+// OpenLog opens the log of a store, which a secret of audit.SecretSize bytes belongs to. The error says
+// if it is not that of the records that are there.
+func OpenLog(ctx context.Context, db *store.Store, secret []byte, now func() time.Time) (*Log, error) {
+	sealer, err := audit.NewSealer(secret)
+	if err != nil {
+		return nil, err
 	}
-	return s.store.View(ctx, func(ctx context.Context, r *store.Reader) error {
+	l := &Log{db, sealer, now}
+	return l, db.View(ctx, func(ctx context.Context, r *store.Reader) error {
 		last, err := r.LastLogged(ctx)
 		if err != nil {
 			return err
 		}
-		return r.Logged(ctx, last-1, 1, func(l store.Logged) error {
-			if l.Leaf != nil && !s.sealer.Genuine(l.Position, l.Leaf) {
-				return fmt.Errorf("service: record %d of the auditor's log was not written with this secret; the folder of keys must be that of the database", l.Position)
+		return r.Logged(ctx, last-1, 1, func(row store.Logged) error {
+			if row.Leaf != nil && !sealer.Genuine(row.Position, row.Leaf) {
+				return fmt.Errorf("service: record %d of the auditor's log was not written with this secret; the folder of keys must be that of the database", row.Position)
 			}
 			return nil
 		})
 	})
+}
+
+// Note adds a record of something that is no request, such as the start of the service. When it returns,
+// the record is on disk. A nil Log keeps none.
+func (l *Log) Note(ctx context.Context, r audit.Record) error {
+	if l == nil {
+		return nil
+	}
+	return l.store.WriteLog(ctx, func(ctx context.Context, tx *store.Tx) error { return l.Append(ctx, tx, r) })
+}
+
+// Append adds a record in a write, to be there once what else the write does is. A nil Log keeps none.
+func (l *Log) Append(ctx context.Context, tx *store.Tx, r audit.Record) error {
+	if l == nil {
+		return nil
+	}
+	return l.append(ctx, tx, &r, r.Patients)
+}
+
+// append adds a record about some patients, each named once, and notes in it where it is.
+func (l *Log) append(ctx context.Context, tx *store.Tx, r *audit.Record, patients []string) error {
+	subjects, named := make([]audit.Subject, len(patients)), make([][]byte, len(patients))
+	for i, id := range patients {
+		subjects[i] = l.sealer.Subject(id)
+		named[i] = subjects[i][:]
+	}
+	place, err := tx.Place(ctx, l.now(), named)
+	if err != nil {
+		return err
+	}
+	links := make([]audit.Link, len(subjects))
+	for i, link := range place.Links {
+		links[i] = audit.Link{Subject: subjects[i], N: link.N, Before: link.Before}
+	}
+	r.ID, r.Recorded = strconv.FormatInt(place.Position, 10), place.Recorded
+	sealed := *r
+	sealed.Patients = patients
+	leaf, key, err := l.sealer.Seal(place.Position, &sealed, links)
+	if err != nil {
+		return err
+	}
+	return tx.Log(ctx, place, leaf, key)
 }

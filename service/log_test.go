@@ -58,7 +58,7 @@ func TestTheLogIsInOrder(t *testing.T) {
 				if err != nil {
 					status = fhir.KindOf(err).Status()
 				}
-				if err := s.Log(ctx, trail, status, err); err != nil {
+				if err := s.LogTrail(ctx, trail, status, err); err != nil {
 					t.Error(err)
 				}
 			}
@@ -71,7 +71,7 @@ func TestTheLogIsInOrder(t *testing.T) {
 	var recorded time.Time
 	if err := s.store.View(t.Context(), func(ctx context.Context, r *store.Reader) error {
 		return r.Logged(ctx, 0, 1000, func(l store.Logged) error {
-			if l.Position != position+1 || l.Recorded.Before(recorded) || !s.sealer.Genuine(l.Position, l.Leaf) {
+			if l.Position != position+1 || l.Recorded.Before(recorded) || !s.auditLog.sealer.Genuine(l.Position, l.Leaf) {
 				t.Errorf("record %d of %v after %d of %v", l.Position, l.Recorded, position, recorded)
 			}
 			position, recorded = l.Position, l.Recorded
@@ -97,8 +97,8 @@ func TestTheLogIsInOrder(t *testing.T) {
 		t.Errorf("%d records", position)
 	}
 	for _, id := range []string{"p0", "p1", "p2"} {
-		if heads[s.sealer.Subject(id)].n < 8 {
-			t.Errorf("%s: %d records", id, heads[s.sealer.Subject(id)].n)
+		if heads[s.auditLog.sealer.Subject(id)].n < 8 {
+			t.Errorf("%s: %d records", id, heads[s.auditLog.sealer.Subject(id)].n)
 		}
 	}
 	found := 0
@@ -128,7 +128,7 @@ func TestALogOfAnotherSecretIsRefused(t *testing.T) {
 		t.Errorf("an empty log is refused: %v", err)
 	}
 	trail := NewTrail(audit.Record{})
-	if err := s.Log(t.Context(), trail, 200, nil); err != nil {
+	if err := s.LogTrail(t.Context(), trail, 200, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := with(2); err == nil || !strings.Contains(err.Error(), "secret") {

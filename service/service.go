@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"aftercare/fhir"
-	"aftercare/service/audit"
 	"aftercare/service/permission"
 	"aftercare/service/store"
 
@@ -60,7 +59,7 @@ type Service struct {
 	store       *store.Store
 	baseURL     string
 	mustExist   bool          // that targets on this server exist
-	sealer      *audit.Sealer // nil where no log is kept
+	auditLog    *Log // nil where none is kept
 	log         *slog.Logger
 	now         func() time.Time
 	newID       func() string
@@ -158,7 +157,8 @@ func begin(ctx context.Context, o Options, known *knowledge) (*Service, error) {
 		return nil, err
 	}
 	if o.LogSecret != nil {
-		if err := s.openLog(ctx, o.LogSecret); err != nil {
+		var err error
+		if s.auditLog, err = OpenLog(ctx, s.store, o.LogSecret, s.now); err != nil {
 			return nil, err
 		}
 	}

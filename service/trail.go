@@ -113,12 +113,12 @@ func (t *Trail) leaves() []*Trail {
 	return []*Trail{t}
 }
 
-// Logs reports whether there is a log.
-func (s *Service) Logs() bool { return s.sealer != nil }
+// Log is the auditor's log, nil where none is kept.
+func (s *Service) Log() *Log { return s.auditLog }
 
-// Log puts the trail of a request into the log, with the status of the answer and the error that it
+// LogTrail puts the trail of a request into the log, with the status of the answer and the error that it
 // tells of, if any, unless it is there already. When it returns, the record is on disk.
-func (s *Service) Log(ctx context.Context, t *Trail, status int, reason error) error {
+func (s *Service) LogTrail(ctx context.Context, t *Trail, status int, reason error) error {
 	if t.logged {
 		return nil
 	}
@@ -154,7 +154,7 @@ func (s *Service) logTrail(ctx context.Context, tx *store.Tx, t *Trail) error {
 		if err != nil {
 			return err
 		}
-		if err := s.append(ctx, tx, r, patients); err != nil {
+		if err := s.auditLog.append(ctx, tx, r, patients); err != nil {
 			return err
 		}
 	}
