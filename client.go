@@ -13,6 +13,7 @@ import (
 	"aftercare/api/auth"
 	"aftercare/config"
 	"aftercare/fhir"
+	"aftercare/service/audit"
 	"aftercare/service/store"
 
 	"github.com/spf13/cobra"
@@ -98,10 +99,19 @@ func (p *program) addClient(ctx context.Context, cfg config.Config, c auth.Clien
 	}
 	return p.withStore(ctx, cfg, func(db *store.Store) error {
 		row := store.Client{ID: c.ID, Name: c.Name, JWKS: c.JWKS, JWKSURI: c.JWKSURI, Scope: strings.Join(strings.Fields(c.Scope), " "), BreakGlass: c.BreakGlass, Created: time.Now()}
-		if err := db.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.AddClient(ctx, row) }); err != nil {
+		log, err := openLog(ctx, cfg, db)
+		if err != nil {
 			return err
 		}
-		_, err := fmt.Fprintf(p.stdout, "%s is registered\n", c.ID)
+		if err := db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+			if err := tx.AddClient(ctx, row); err != nil {
+				return err
+			}
+			return log.Append(ctx, tx, recordOf(audit.ClientAdded, "client add", "client", row.ID, "scope", row.Scope))
+		}); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(p.stdout, "%s is registered\n", c.ID)
 		return err
 	})
 }
@@ -153,16 +163,23 @@ func (p *program) revokeClient(ctx context.Context, cfg config.Config, id string
 	inFile := slices.ContainsFunc(of, func(o auth.Client) bool { return o.ID == id })
 	return p.withStore(ctx, cfg, func(db *store.Store) error {
 		now := time.Now()
+		log, err := openLog(ctx, cfg, db)
+		if err != nil {
+			return err
+		}
 		if err := db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 			err := tx.RevokeClient(ctx, id, now)
 			if inFile && fhir.KindOf(err) == fhir.NotFound {
-				return tx.AddClient(ctx, store.Client{ID: id, Created: now, Revoked: now})
+				err = tx.AddClient(ctx, store.Client{ID: id, Created: now, Revoked: now})
 			}
-			return err
+			if err != nil {
+				return err
+			}
+			return log.Append(ctx, tx, recordOf(audit.ClientRevoked, "client revoke", "client", id))
 		}); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintf(p.stdout, "%s is revoked; its tokens are refused within seconds\n", id)
+		_, err = fmt.Fprintf(p.stdout, "%s is revoked; its tokens are refused within seconds\n", id)
 		return err
 	})
 }

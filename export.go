@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"strconv"
 	"strings"
 
 	"aftercare/config"
+	"aftercare/service/audit"
 	"aftercare/service/store"
 )
 
@@ -57,6 +59,14 @@ func (p *program) export(ctx context.Context, cfg config.Config, folder string, 
 	}
 	if err != nil {
 		return err
+	}
+	// The log has it before the first byte leaves.
+	log, err := openLog(ctx, cfg, db)
+	if err == nil {
+		err = log.Note(ctx, recordOf(audit.Exported, "export", "versions", strconv.FormatInt(there.Versions, 10), "from", strconv.FormatInt(x.manifest.Versions, 10)))
+	}
+	if err != nil && cfg.Audit != config.AuditBestEffort {
+		return fmt.Errorf("the auditor's log: %w", err)
 	}
 	x.partSize = partSize
 	before := x.manifest.Versions

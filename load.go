@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -137,8 +138,14 @@ func readWhole(path string, limit int64) ([]byte, error) {
 
 // bundle processes one Bundle; place names its entries in reports.
 func (l *loader) bundle(ctx context.Context, body []byte, place func(i int) string) error {
+	trail := service.NewTrail(recordOf("transaction", "load"))
+	ctx = service.WithTrail(ctx, trail)
 	answer, err := l.service.Process(ctx, service.Anonymous, body, "")
+	status := http.StatusOK
 	if err != nil {
+		status = fhir.KindOf(err).Status()
+	}
+	if err := errors.Join(err, l.service.LogTrail(ctx, trail, status, err)); err != nil {
 		return err
 	}
 	n, err := fhir.Parse(answer)

@@ -11,11 +11,13 @@ import (
 	"io/fs"
 	"math"
 	"slices"
+	"strconv"
 
 	"aftercare/config"
 	"aftercare/fhir"
 	"aftercare/fhir/search"
 	"aftercare/service"
+	"aftercare/service/audit"
 	"aftercare/service/store"
 )
 
@@ -68,6 +70,14 @@ func (p *program) restore(ctx context.Context, cfg config.Config, folder string)
 	defer func() { err = errors.Join(err, db.Close()) }()
 	if err := db.Declare(ctx, registry.Fingerprints(cfg.Zone, cfg.BaseURLAt(nil)), false); err != nil {
 		return err
+	}
+
+	log, err := openLog(ctx, cfg, db)
+	if err == nil {
+		err = log.Note(ctx, recordOf(audit.Imported, "load", "versions", strconv.FormatInt(m.Versions, 10), "sha256", m.SHA256))
+	}
+	if err != nil && cfg.Audit != config.AuditBestEffort {
+		return fmt.Errorf("the auditor's log: %w", err)
 	}
 
 	lines := &archiveLines{folder: folder, parts: m.Parts}

@@ -15,6 +15,7 @@ import (
 	"aftercare/config"
 	"aftercare/fhir"
 	"aftercare/service"
+	"aftercare/service/audit"
 	"aftercare/service/store"
 
 	"go.opentelemetry.io/otel"
@@ -29,6 +30,8 @@ const (
 	maxHeader     = 64 << 10
 	// drainTimeout is how long requests that are under way may take to end.
 	drainTimeout = 25 * time.Second
+	// stopTimeout is how long the note may take that the service stopped.
+	stopTimeout = 5 * time.Second
 )
 
 // serve runs the service until ctx ends. started, which may be nil, is called once the
@@ -91,6 +94,14 @@ func (p *program) serve(ctx context.Context, cfg config.Config, started func(ctx
 		} else {
 			ended <- server.Serve(listener)
 		}
+	}()
+	if err := noteLife(ctx, svc, cfg, audit.Started); err != nil {
+		return errors.Join(err, drain(server, gate, 0, log))
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		err = errors.Join(err, noteLife(closing, svc, cfg, audit.Stopped))
 	}()
 	log.InfoContext(ctx, "ready", "base", base, "version", versionName())
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"aftercare/api/auth"
 	"aftercare/fhir"
 	"aftercare/service"
 	"aftercare/service/audit"
@@ -33,6 +34,9 @@ func (a *api) audit(g *gin.Context) {
 // known is what is known of a request before it is understood. Who asks is added when it is known.
 func (a *api) known(g *gin.Context) audit.Record {
 	r := audit.Record{Code: routeCode(g), Type: resourceType(g), Query: g.Request.Method + " " + strings.TrimPrefix(g.Request.URL.RequestURI(), a.path+"/"), RequestID: RequestID(g.Request.Context())}
+	if rest, ok := strings.CutPrefix(g.FullPath(), "/auth/"); ok && rest != "" {
+		r.Query = "" // the code says it
+	}
 	if r.Type != "" && fhir.ValidID(g.Param("id")) {
 		r.Target = g.Param("id")
 	}
@@ -53,6 +57,12 @@ func (a *api) known(g *gin.Context) audit.Record {
 func routeCode(g *gin.Context) string {
 	route := g.FullPath()
 	switch {
+	case route == auth.TokenPath:
+		return audit.TokenIssued
+	case route == auth.IntrospectPath:
+		return audit.TokenJudged
+	case route == auth.KeysPath:
+		return audit.KeysShown
 	case strings.Contains(route, "/$"):
 		return "operation"
 	case strings.HasSuffix(route, "/metadata"):
@@ -115,7 +125,7 @@ func (w *auditedWriter) open() {
 	w.opened = true
 	var reason error
 	if w.Status() >= http.StatusBadRequest {
-		reason = unsaidError
+		reason = inOwnWords(w.Status())
 		if last := w.g.Errors.Last(); last != nil {
 			reason = last.Err
 		}
@@ -175,4 +185,18 @@ const maxAuditIDs = 100
 // logTimeout is how long the log may take before an answer is refused.
 const logTimeout = 10 * time.Second
 
-var unsaidError = fhir.Errorf(fhir.Internal, "exception", "", "")
+// inOwnWords is the error of an answer that tells of it in its own words, as OAuth does.
+func inOwnWords(status int) error {
+	switch status {
+	case http.StatusUnauthorized:
+		return fhir.Errorf(fhir.Unauthenticated, "login", "", "")
+	case http.StatusTooManyRequests:
+		return fhir.Errorf(fhir.TooMany, "throttled", "", "")
+	case http.StatusServiceUnavailable:
+		return fhir.Errorf(fhir.Unavailable, "transient", "", "")
+	}
+	if status < http.StatusInternalServerError {
+		return fhir.Errorf(fhir.BadRequest, "invalid", "", "")
+	}
+	return fhir.Errorf(fhir.Internal, "exception", "", "")
+}

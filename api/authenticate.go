@@ -87,13 +87,14 @@ func (a *api) authRoutes(r *gin.Engine) {
 	base.GET(auth.DiscoveryPath, show)
 	base.HEAD(auth.DiscoveryPath, show)
 
-	tokens := r.Group("", a.identify, a.measure, a.record, a.rescue, func(g *gin.Context) {
+	tokens := r.Group("", a.identify, a.trace, a.measure, a.record, a.rescue, a.audit, func(g *gin.Context) {
 		if wait := a.limits.ofAddress(g.Request); wait > 0 {
 			a.throttle(g, wait)
 		}
 	})
-	tokens.POST(auth.TokenPath, gin.WrapF(a.auth.ServeToken))
-	tokens.POST(auth.IntrospectPath, gin.WrapF(a.auth.ServeIntrospect))
+	seen := func(g *gin.Context) auth.Seen { return func(who service.Principal) { a.calls(g, who) } }
+	tokens.POST(auth.TokenPath, func(g *gin.Context) { a.auth.ServeToken(g.Writer, g.Request, seen(g)) })
+	tokens.POST(auth.IntrospectPath, func(g *gin.Context) { a.auth.ServeIntrospect(g.Writer, g.Request, seen(g)) })
 	tokens.GET(auth.KeysPath, gin.WrapF(a.auth.ServeKeys))
 	tokens.HEAD(auth.KeysPath, gin.WrapF(a.auth.ServeKeys))
 }

@@ -47,7 +47,7 @@ func TestTraceparentIsContinued(t *testing.T) {
 	}
 	want := []attribute.KeyValue{
 		attribute.String("http.request.method", "GET"), attribute.String("http.route", "/fhir/:type/:id"),
-		attribute.String("fhir.resource_type", "Patient"), attribute.StringSlice("fhir.audit.id", []string{"2"}), attribute.Int("http.response.status_code", 200),
+		attribute.String("fhir.resource_type", "Patient"), attribute.StringSlice("fhir.audit.id", []string{"3"}), attribute.Int("http.response.status_code", 200),
 	}
 	if fmt.Sprint(span.Attributes) != fmt.Sprint(want) {
 		t.Errorf("attributes %v, want %v", span.Attributes, want)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"aftercare/service/audit"
 	"aftercare/service/store"
 )
 
@@ -23,11 +24,19 @@ func (s *Service) provide(ctx context.Context) error {
 		return err
 	}
 	return s.store.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		r := audit.Record{Code: audit.Imported, Status: http.StatusOK, Agent: audit.Agent{Client: "aftercare"}}
 		for i, w := range ws {
-			if _, err := s.put(ctx, tx, &itself, w, w.id, ready.contents[i], s.now()); err != nil {
+			put, err := s.put(ctx, tx, &itself, w, w.id, ready.contents[i], s.now())
+			if err != nil {
 				return err
 			}
+			if put.Changed {
+				r.Shown = append(r.Shown, audit.Version{Type: w.typ, ID: w.id, Version: put.Resource.Version})
+			}
 		}
-		return nil
+		if len(r.Shown) == 0 {
+			return nil
+		}
+		return s.auditLog.Append(ctx, tx, r)
 	})
 }

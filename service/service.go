@@ -58,7 +58,7 @@ type Service struct {
 	*knowledge
 	store       *store.Store
 	baseURL     string
-	mustExist   bool          // that targets on this server exist
+	mustExist   bool // that targets on this server exist
 	auditLog    *Log // nil where none is kept
 	log         *slog.Logger
 	now         func() time.Time

@@ -26,9 +26,12 @@ type introspection struct {
 }
 
 // ServeIntrospect answers POST [origin]/auth/introspect with a form that has the token. Who asks
-// sends a token of its own, and may ask about any that it has.
-func (a *Authority) ServeIntrospect(w http.ResponseWriter, r *http.Request) {
-	if _, err := a.Authenticate(r); err != nil {
+// sends a token of its own, and may ask about any that it has. seen is called with who it is, before the
+// answer.
+func (a *Authority) ServeIntrospect(w http.ResponseWriter, r *http.Request, seen Seen) {
+	who, err := a.Authenticate(r)
+	seen(who)
+	if err != nil {
 		switch fhir.KindOf(err) {
 		case fhir.Unauthenticated:
 			w.Header().Set("WWW-Authenticate", Challenge(err))

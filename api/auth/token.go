@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"aftercare/fhir"
+	"aftercare/service/permission"
 
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -40,15 +41,18 @@ func badRequest(code, description string) error {
 
 // ServeToken answers POST [origin]/auth/token: it gives an access token to a client that shows by an
 // assertion who it is (https://hl7.org/fhir/smart-app-launch/STU2.2/backend-services.html). Errors
-// are those of RFC 6749.
-func (a *Authority) ServeToken(w http.ResponseWriter, r *http.Request) {
-	token, err := a.issue(w, r)
+// are those of RFC 6749. seen is called before the answer with the client, once it has shown who it is.
+func (a *Authority) ServeToken(w http.ResponseWriter, r *http.Request, seen Seen) {
+	token, err := a.issue(w, r, seen)
 	if err != nil {
 		a.fail(w, r, err)
 		return
 	}
 	answer(w, http.StatusOK, token)
 }
+
+// Seen is told who asks about tokens, for the log; again when more is known.
+type Seen func(permission.Principal)
 
 // issued is a successful answer of the token endpoint (RFC 6749 section 5.1).
 type issued struct {
@@ -58,7 +62,7 @@ type issued struct {
 	Scope   string `json:"scope"`
 }
 
-func (a *Authority) issue(w http.ResponseWriter, r *http.Request) (*issued, error) {
+func (a *Authority) issue(w http.ResponseWriter, r *http.Request, seen Seen) (*issued, error) {
 	form, err := readForm(w, r)
 	if err != nil {
 		return nil, err
@@ -88,19 +92,23 @@ func (a *Authority) issue(w http.ResponseWriter, r *http.Request) (*issued, erro
 		}
 		return nil, err
 	}
+	who := permission.Principal{Client: c.ID, Issuer: a.own(), Subject: c.ID}
+	seen(who)
 	scope := granted(form.Get("scope"), c.grant)
 	if scope == "" {
 		a.log.WarnContext(r.Context(), "no token was issued", "client", c.ID, "reason", "scope")
 		return nil, badRequest("invalid_scope", "scope is missing, or this client may have none of it; ask for scopes of the level system that it is registered for.")
 	}
 	now := a.now()
+	who.TokenID = rand.Text()
 	token, err := a.signer.sign(r.Context(), &claims{
-		Issuer: a.own(), Subject: c.ID, Client: c.ID, Audience: texts{a.base}, Scope: scopeList(scope), ID: rand.Text(),
+		Issuer: a.own(), Subject: c.ID, Client: c.ID, Audience: texts{a.base}, Scope: scopeList(scope), ID: who.TokenID,
 		IssuedAt: jwt.NewNumericDate(now), Expires: jwt.NewNumericDate(now.Add(TokenLife)),
 	})
 	if err != nil {
 		return nil, err
 	}
+	seen(who)
 	a.log.InfoContext(r.Context(), "token issued", "client", c.ID)
 	return &issued{token, "bearer", int(TokenLife / time.Second), scope}, nil
 }

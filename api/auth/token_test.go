@@ -34,7 +34,7 @@ func form(assertion, scope string) url.Values {
 }
 
 // ask posts a form to a handler and reads the answer, which is always JSON that nobody keeps.
-func ask(t testing.TB, handler http.HandlerFunc, form url.Values, headers ...string) (status int, answer map[string]any) {
+func ask(t testing.TB, handler func(http.ResponseWriter, *http.Request, Seen), form url.Values, headers ...string) (status int, answer map[string]any) {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodPost, tokenURL, strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -42,7 +42,7 @@ func ask(t testing.TB, handler http.HandlerFunc, form url.Values, headers ...str
 		r.Header.Set(headers[i], headers[i+1])
 	}
 	w := httptest.NewRecorder()
-	handler(w, r)
+	handler(w, r, func(permission.Principal) {})
 	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}

@@ -30,6 +30,7 @@ var (
 	sender      = coding{dicom, "110153", "Source Role ID"}
 	receiver    = coding{dicom, "110152", "Destination Role ID"}
 	application = coding{dicom, "110150", "Application"}
+	launcher    = coding{dicom, "110151", "Application Launcher"}
 	custodian   = coding{provenance, "custodian", "Custodian"}
 	recipient   = coding{participants, "IRCP", "information recipient"}
 	author      = coding{participants, "AUT", "author (originator)"}
@@ -59,11 +60,63 @@ var (
 	updating  = kind{"U", "Update", sender, receiver, author}
 	deleting  = kind{"D", "Delete", application, custodian, author}
 	operating = kind{"E", "", sender, receiver, recipient}
+	acting    = kind{"E", "", launcher, application, recipient}
 )
 
-// kinds are those of the interactions. All others, such as histories and operations, are run without a
-// profile of BALP.
+// kinds are those of the interactions that BALP has profiles for.
 var kinds = map[string]kind{
 	"read": reading, "vread": reading, "search-type": querying, "search-system": querying,
 	"create": creating, "update": updating, "patch": updating, "delete": deleting,
+}
+
+// others are the interactions that BALP has no profile for. What a request was meant to be is not always
+// known.
+var others = map[string]bool{
+	"capabilities": true, "transaction": true, "batch": true, "operation": true,
+	"history-instance": true, "history-type": true, "history-system": true,
+}
+
+// activity is the type and subtype of what is no RESTful interaction
+// (https://hl7.org/fhir/R4/valueset-audit-event-type.html,
+// https://hl7.org/fhir/R4/valueset-audit-event-sub-type.html).
+type activity struct{ of, subtype coding }
+
+// The codes of Records that are about no RESTful interaction.
+const (
+	Started       = "start"
+	Stopped       = "stop"
+	TokenIssued   = "token"
+	TokenJudged   = "introspect"
+	KeysShown     = "keys"
+	ClientAdded   = "client-add"
+	ClientRevoked = "client-revoke"
+	Exported      = "export"
+	Imported      = "import"
+	LogUsed       = "log-used"
+	LogErased     = "log-erased"
+)
+
+var activities = map[string]activity{
+	Started:       {coding{dicom, "110100", "Application Activity"}, coding{dicom, "110120", "Application Start"}},
+	Stopped:       {coding{dicom, "110100", "Application Activity"}, coding{dicom, "110121", "Application Stop"}},
+	TokenIssued:   {coding{dicom, "110114", "User Authentication"}, coding{dicom, "110122", "Login"}},
+	TokenJudged:   {coding{dicom, "110114", "User Authentication"}, coding{}},
+	KeysShown:     {coding{dicom, "110114", "User Authentication"}, coding{}},
+	ClientAdded:   {coding{dicom, "110113", "Security Alert"}, coding{dicom, "110137", "User Security Attributes Changed"}},
+	ClientRevoked: {coding{dicom, "110113", "Security Alert"}, coding{dicom, "110137", "User Security Attributes Changed"}},
+	Exported:      {coding{dicom, "110106", "Export"}, coding{}},
+	Imported:      {coding{dicom, "110107", "Import"}, coding{}},
+	LogUsed:       {coding{dicom, "110101", "Audit Log Used"}, coding{}},
+	LogErased:     {coding{dicom, "110113", "Security Alert"}, coding{dicom, "110135", "Object Security Attributes Changed"}},
+}
+
+// kindOf is the kind of a code; rest tells interactions over FHIR.
+func kindOf(code string) (k kind, rest bool) {
+	if k, ok := kinds[code]; ok {
+		return k, true
+	}
+	if _, ok := activities[code]; ok {
+		return acting, false
+	}
+	return operating, true
 }

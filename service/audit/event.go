@@ -12,6 +12,7 @@ import (
 // The profiles of AuditEvents that BALP has none for.
 const (
 	refusalProfile   = fhir.Canonical + "/StructureDefinition/audit-refusal"
+	activityProfile  = fhir.Canonical + "/StructureDefinition/audit-activity"
 	operationProfile = fhir.Canonical + "/StructureDefinition/audit-operation"
 )
 
@@ -78,7 +79,7 @@ type event struct {
 	ID           string    `json:"id"`
 	Meta         meta      `json:"meta"`
 	Type         coding    `json:"type"`
-	Subtype      []coding  `json:"subtype"`
+	Subtype      []coding  `json:"subtype,omitempty"`
 	Action       string    `json:"action"`
 	Recorded     string    `json:"recorded"`
 	Outcome      string    `json:"outcome"`
@@ -97,14 +98,20 @@ type meta struct {
 
 // Event is the AuditEvent that a Record is shown as, in JSON.
 func (s *Site) Event(r *Record) ([]byte, error) {
-	k, ok := kinds[r.Code]
-	if !ok {
-		k = operating
+	k, rest := kindOf(r.Code)
+	of, subtype := coding{eventType, "rest", "Restful Operation"}, []coding(nil)
+	switch doing := activities[r.Code]; {
+	case !rest:
+		if of = doing.of; doing.subtype.Code != "" {
+			subtype = []coding{doing.subtype}
+		}
+	case k.profile != "" || others[r.Code]:
+		subtype = []coding{{interactions, r.Code, r.Code}}
 	}
 	recorded := r.Recorded.UTC().Format(fhir.InstantLayout)
 	e := event{
-		ResourceType: "AuditEvent", ID: r.ID, Meta: meta{"1", recorded, []string{profile(r, k)}},
-		Type: coding{eventType, "rest", "Restful Operation"}, Subtype: []coding{{interactions, r.Code, r.Code}},
+		ResourceType: "AuditEvent", ID: r.ID, Meta: meta{"1", recorded, []string{profile(r, k, rest)}},
+		Type: of, Subtype: subtype,
 		Action: k.action, Recorded: recorded, Outcome: outcome(r.Status), OutcomeDesc: outcomeText(r), PurposeEvent: purposes(r),
 		Agent: s.agents(r, k), Entity: entities(r, k),
 		Source: source{s.Name, reference{Reference: s.Observer}, []coding{{sourceType, "4", "Application Server"}}},
@@ -114,10 +121,12 @@ func (s *Site) Event(r *Record) ([]byte, error) {
 
 // profile is what an AuditEvent claims to be: a profile of BALP for an interaction that succeeded, that
 // about a patient where it is about exactly one.
-func profile(r *Record, k kind) string {
+func profile(r *Record, k kind, rest bool) string {
 	switch {
 	case !r.Succeeded():
 		return refusalProfile
+	case !rest:
+		return activityProfile
 	case k.profile == "":
 		return operationProfile
 	case len(r.Patients) == 1:
@@ -224,6 +233,12 @@ func entities(r *Record, k kind) (out []entity) {
 	}
 	process("traceparent", r.Caller)
 	process("trace", traceOf(r))
+	if r.Operation != "" {
+		out = append(out, entity{Type: otherEntity, Role: &processRole, Name: "$" + r.Operation})
+	}
+	for _, d := range r.Details {
+		out = append(out, entity{Type: systemObject, Role: &resourceRole, Name: d.Name, Detail: []detail{{d.Name, d.Value}}})
+	}
 	if r.Emergency != "" {
 		out = append(out, entity{Type: otherEntity, Role: &processRole, Name: "emergency", Detail: []detail{{"reason", r.Emergency}}})
 	}

@@ -39,6 +39,9 @@ type Record struct {
 	Shown    []Version `json:"shown,omitempty"`
 	Patients []string  `json:"patients,omitempty"`
 
+	// Details say more of what is no RESTful interaction, such as which client was revoked.
+	Details []Detail `json:"details,omitempty"`
+
 	// RequestID is X-Request-Id. Trace and Span are the ids of the span that the interaction ran in,
 	// and Caller is the caller's traceparent (https://www.w3.org/TR/trace-context/), "" for none.
 	RequestID string `json:"request,omitempty"`
@@ -56,6 +59,12 @@ type Agent struct {
 	TokenID string   `json:"jti,omitempty"`
 	Roles   []string `json:"roles,omitempty"`
 	Address string   `json:"address,omitempty"` // of the connection, without a port
+}
+
+// Detail is a name and a value, neither empty.
+type Detail struct {
+	Name  string `json:"n"`
+	Value string `json:"v"`
 }
 
 // Version is a version of a resource. Version 0 is one that is not there.
