@@ -10,8 +10,10 @@ import (
 	"net/http/httptest"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"aftercare/api/auth"
@@ -47,7 +49,8 @@ type server struct {
 	// and log line are finished, so tests wait for them.
 	handlers sync.WaitGroup
 	// breakStore makes every later call of the service fail.
-	logged     func(testing.TB) []*audit.Record
+	logged     func(t testing.TB, after int64) []*audit.Record
+	position   atomic.Int64 // in the auditor's log, of what was looked at
 	breakStore func()
 }
 
@@ -165,7 +168,7 @@ func (s *server) do(t testing.TB, method, url, body string, headers ...string) a
 			req.Header.Set(pair[0], pair[1])
 		}
 	}
-	before := len(s.logged(t))
+	before := s.position.Load()
 	res, err := s.Client().Transport.RoundTrip(req) // no redirects are followed
 	if err != nil {
 		t.Fatal(err)
@@ -180,21 +183,26 @@ func (s *server) do(t testing.TB, method, url, body string, headers ...string) a
 		res.Header.Set("Connection", "close")
 	}
 	a := answer{res.StatusCode, res.Header, string(got)}
-	a.check(t, method)
+	if !strings.HasPrefix(req.URL.Path, "/auth/") { // which answer as OAuth says
+		a.check(t, method)
+	}
 	s.checkLog(t, req, a, before)
 	return a
 }
 
 // checkLog finds the request in the auditor's log: once, or, of a Bundle that was run, each of its
 // entries once.
-func (s *server) checkLog(t testing.TB, req *http.Request, a answer, before int) {
+func (s *server) checkLog(t testing.TB, req *http.Request, a answer, before int64) {
 	t.Helper()
-	all := s.logged(t)
+	all := s.logged(t, before)
 	if all == nil { // the database is gone
 		return
 	}
 	var found []*audit.Record
-	for _, r := range all[before:] {
+	for _, r := range all {
+		if n, err := strconv.ParseInt(r.ID, 10, 64); err == nil && n > s.position.Load() {
+			s.position.Store(n)
+		}
 		if r.RequestID == a.header.Get("X-Request-Id") {
 			found = append(found, r)
 		}

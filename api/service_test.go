@@ -20,7 +20,7 @@ var newDatabase = func(t testing.TB) string { return "sqlite:" + filepath.Join(t
 
 // newService is a real service on a new database, whose log logged gives. The function that comes
 // with it closes the store, after which everything that needs it fails.
-func newService(t testing.TB, log *slog.Logger, tracers trace.TracerProvider) (s *service.Service, logged func(t testing.TB) []*audit.Record, breakStore func()) {
+func newService(t testing.TB, log *slog.Logger, tracers trace.TracerProvider) (s *service.Service, logged func(t testing.TB, after int64) []*audit.Record, breakStore func()) {
 	t.Helper()
 	db, err := store.Open(t.Context(), newDatabase(t), store.Options{Logger: log, TracerProvider: tracers})
 	if err != nil {
@@ -44,13 +44,14 @@ func newService(t testing.TB, log *slog.Logger, tracers trace.TracerProvider) (s
 	if err != nil {
 		t.Fatal(err)
 	}
-	logged = func(t testing.TB) (all []*audit.Record) {
+	logged = func(t testing.TB, after int64) []*audit.Record {
 		t.Helper()
+		all := []*audit.Record{}
 		if !open {
 			return nil
 		}
 		if err := db.View(t.Context(), func(ctx context.Context, r *store.Reader) error {
-			return r.Logged(ctx, 0, 1_000_000, func(l store.Logged) error {
+			return r.Logged(ctx, after, 1_000_000, func(l store.Logged) error {
 				record, err := audit.Read(l.Position, l.Leaf, l.Key)
 				all = append(all, record)
 				return err
