@@ -12,12 +12,21 @@ import (
 
 	"aftercare/config"
 	"aftercare/service/audit"
+	"aftercare/service/audit/tree"
 )
 
 // secretFile is the file in the folder of keys that has the secret of the auditor's log, in hexadecimal
 // digits. Whoever has it can tell which records are about which patient, and can write records that pass
 // for the service's own.
 const secretFile = "audit-secret"
+
+// signingFile is the file in the folder of keys that has the key by which checkpoints of the log and
+// receipts are signed, a signer key of signed notes; verifierFile has what whoever verifies them needs,
+// which is no secret.
+const (
+	signingFile  = "audit-key"
+	verifierFile = "audit-key.pub"
+)
 
 // logSecret is the secret of the auditor's log, which is made where there is none; nil where no log is
 // kept.
@@ -38,6 +47,42 @@ func logSecret(cfg config.Config) ([]byte, error) {
 		return nil, fmt.Errorf("AFTERCARE_KEYS: %s is not %d bytes in hexadecimal digits", secretFile, audit.SecretSize)
 	}
 	return secret, nil
+}
+
+// logKey is the key that signs for the auditor's log, which is made where there is none and named after
+// the base URL; nil where no log is kept.
+func logKey(cfg config.Config, base string) (*tree.Key, error) {
+	if cfg.Audit == config.AuditOff {
+		return nil, nil
+	}
+	key, err := keyIn(keysFolder(cfg), base)
+	if err != nil {
+		return nil, fmt.Errorf("AFTERCARE_KEYS: %w", err)
+	}
+	return key, nil
+}
+
+func keyIn(folder, base string) (*tree.Key, error) {
+	text, err := keyFile(folder, signingFile, func() (string, error) {
+		name, err := tree.NameOf(base)
+		if err != nil {
+			return "", err
+		}
+		return tree.NewKey(name)
+	})
+	if err != nil {
+		return nil, err
+	}
+	key, err := tree.ReadKey(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", signingFile, err)
+	}
+	path := filepath.Join(folder, verifierFile)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		// A folder that cannot be written to has it or not: it can be had from the key at any time.
+		_ = makeKeyFile(folder, path, func() (string, error) { return key.Verifier(), nil })
+	}
+	return key, nil
 }
 
 // keyFile is the text of a file in the folder of keys, which is made where it is not there yet. Several

@@ -32,11 +32,15 @@ func open(ctx context.Context, cfg config.Config, base string, sameIndex bool, o
 	if err != nil {
 		return nil, nil, errors.Join(err, db.Close())
 	}
+	key, err := logKey(cfg, base)
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
 	s, err := service.New(ctx, service.Options{
 		Store: db, Definitions: known, BaseURL: base, Zone: cfg.Zone, PoliciesOff: cfg.PoliciesOff, References: cfg.References,
 		Logger: o.Logger, Software: versionName(), MaxResource: cfg.MaxBody, QueryLimit: cfg.QueryLimit, SameIndex: sameIndex,
-		LogSecret: secret,
-		OAuth:     endpoints(cfg, base),
+		LogSecret: secret, LogKey: key, MeterProvider: o.MeterProvider,
+		OAuth: endpoints(cfg, base),
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, db.Close())

@@ -10,6 +10,7 @@ import (
 	"aftercare/definitions"
 	"aftercare/service"
 	"aftercare/service/audit"
+	"aftercare/service/audit/tree"
 	"aftercare/service/store"
 
 	"go.opentelemetry.io/otel/trace"
@@ -17,6 +18,19 @@ import (
 
 // newDatabase makes an empty database of the engine that the tests run on now.
 var newDatabase = func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "test.db") }
+
+// auditKey signs for the logs of all tests.
+var auditKey = func() *tree.Key {
+	text, err := tree.NewKey("clinic.example/fhir")
+	if err != nil {
+		panic(err)
+	}
+	key, err := tree.ReadKey(text)
+	if err != nil {
+		panic(err)
+	}
+	return key
+}()
 
 // newService is a real service on a new database, whose log logged gives. The function that comes
 // with it closes the store, after which everything that needs it fails.
@@ -40,7 +54,7 @@ func newService(t testing.TB, log *slog.Logger, tracers trace.TracerProvider) (s
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err = service.New(t.Context(), service.Options{Store: db, Definitions: known, BaseURL: publicBase, Zone: time.UTC, Logger: log, LogSecret: make([]byte, audit.SecretSize)})
+	s, err = service.New(t.Context(), service.Options{Store: db, Definitions: known, BaseURL: publicBase, Zone: time.UTC, Logger: log, LogSecret: make([]byte, audit.SecretSize), LogKey: auditKey})
 	if err != nil {
 		t.Fatal(err)
 	}

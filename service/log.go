@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"aftercare/service/audit"
+	"aftercare/service/audit/tree"
 	"aftercare/service/store"
 )
 
@@ -15,7 +16,11 @@ type Log struct {
 	store  *store.Store
 	sealer *audit.Sealer
 	now    func() time.Time
+	key    *tree.Key // nil where it has no tree
 }
+
+// SignWith gives the log the key that signs its checkpoints. Without one, no tree is built over it.
+func (l *Log) SignWith(key *tree.Key) { l.key = key }
 
 // OpenLog opens the log of a store, which a secret of audit.SecretSize bytes belongs to. The error says
 // if it is not that of the records that are there.
@@ -24,7 +29,7 @@ func OpenLog(ctx context.Context, db *store.Store, secret []byte, now func() tim
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{db, sealer, now}
+	l := &Log{store: db, sealer: sealer, now: now}
 	return l, db.View(ctx, func(ctx context.Context, r *store.Reader) error {
 		last, err := r.LastLogged(ctx)
 		if err != nil {

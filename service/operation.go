@@ -35,12 +35,17 @@ type Operation struct {
 	// others take GET too.
 	Changes bool
 
-	// One of the two is set. read reads the parameters of a call and gives what is left to
+	// One of these is set. read reads the parameters of a call and gives what is left to
 	// do on one state of the store; change gives the write that a call comes to, whose
-	// answer is the meta that the resource then has.
+	// answer is the meta that the resource then has; act gives what takes several states of
+	// the store, and so cannot be part of a transaction.
 	read   func(*Service, *invocation) (answering, error)
 	change func(*Service, *invocation) (*write, error)
+	act    func(*Service, *invocation) (acting, error)
 }
+
+// acting makes an answer by itself.
+type acting func(ctx context.Context) (Answer, error)
 
 // answering makes an answer from one state of the store. It may run more than once, since
 // a transaction may.
@@ -106,6 +111,18 @@ var operations = []Operation{
 		Name: "meta-delete", Definition: "http://hl7.org/fhir/OperationDefinition/Resource-meta-delete",
 		OnInstance: true, Changes: true, change: (*Service).metaDelete,
 	},
+	{
+		Name: "proof", Definition: fhir.Canonical + "/OperationDefinition/AuditEvent-proof",
+		Types: []string{eventType}, OnInstance: true, act: (*Service).prove,
+	},
+	{
+		Name: "checkpoint", Definition: fhir.Canonical + "/OperationDefinition/AuditEvent-checkpoint",
+		Types: []string{eventType}, OnType: true, act: (*Service).newestCheckpoint,
+	},
+	{
+		Name: "consistency", Definition: fhir.Canonical + "/OperationDefinition/AuditEvent-consistency",
+		Types: []string{eventType}, OnType: true, act: (*Service).consistency,
+	},
 }
 
 // Operations lists what Operate offers. The caller must not change the list.
@@ -153,6 +170,12 @@ func (s *Service) Operate(ctx context.Context, p Principal, q OperationRequest) 
 		if err != nil {
 			return err
 		}
+		if c.act != nil {
+			return s.orDown(ctx, s.bounded(ctx, func(ctx context.Context) (err error) {
+				out, err = c.act(ctx)
+				return err
+			}))
+		}
 		if c.write == nil {
 			return s.view(ctx, &p, searching, func(ctx context.Context, r *store.Reader) (err error) {
 				out, err = c.read(ctx, r)
@@ -169,10 +192,11 @@ func (s *Service) Operate(ctx context.Context, p Principal, q OperationRequest) 
 	return out, err
 }
 
-// prepared is a call whose parameters have been read: a write, or something to read.
+// prepared is a call whose parameters have been read: a write, something to read, or something to do.
 type prepared struct {
 	write *write
 	read  answering
+	act   acting
 }
 
 // prepare reads a call as far as that goes without the store.
@@ -185,9 +209,12 @@ func (s *Service) prepare(p Principal, q OperationRequest) (c prepared, err erro
 	if in.arguments, err = s.arguments(q.Pairs, q.Body, o.Resources); err != nil {
 		return c, err
 	}
-	if o.Changes {
+	switch {
+	case o.act != nil:
+		c.act, err = o.act(s, in)
+	case o.Changes:
 		c.write, err = o.change(s, in)
-	} else {
+	default:
 		c.read, err = o.read(s, in)
 	}
 	return c, err

@@ -245,7 +245,7 @@ func TestCapabilityStatementListsOperations(t *testing.T) {
 		"Observation": {"lastn", "stats", "interpret", "meta", "meta-add", "meta-delete"},
 		"Composition": {"document", "meta", "meta-add", "meta-delete"},
 		"Goal":        {"meta", "meta-add", "meta-delete"},
-		"AuditEvent":  {"meta"},
+		"AuditEvent":  {"meta", "proof", "checkpoint", "consistency"},
 	} {
 		if !slices.Equal(listed[typ], want) {
 			t.Errorf("%s: %v, want %v", typ, listed[typ], want)

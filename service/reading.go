@@ -73,6 +73,9 @@ func (s *Service) reading(p Principal, q *request) (reading, error) {
 		if err != nil {
 			return nil, at(err, q.place+".request.url")
 		}
+		if c.act != nil {
+			return nil, fhir.Errorf(fhir.BadRequest, "not-supported", q.place+".request.url", "This operation cannot be part of a transaction; call it by itself, or in a batch.")
+		}
 		return func(ctx context.Context, r *store.Reader) (entry, error) {
 			a, err := c.read(ctx, r)
 			return q.answerEntry(a), ofAnswer(err, q.place+".request.url")

@@ -9,10 +9,13 @@ import (
 	"time"
 
 	"aftercare/fhir"
+	"aftercare/service/audit/tree"
 	"aftercare/service/permission"
 	"aftercare/service/store"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/metric"
 )
 
 // Options are what a Service is made of. Store, Definitions, BaseURL and Zone are
@@ -31,7 +34,11 @@ type Options struct {
 	References string
 	// LogSecret is the secret of the auditor's log, of audit.SecretSize bytes; without it no log is kept.
 	LogSecret []byte
-	Logger    *slog.Logger
+	// LogKey signs the checkpoints of the log; without it no tree is built over the log.
+	LogKey *tree.Key
+	Logger *slog.Logger
+	// MeterProvider is OpenTelemetry's global one if nil.
+	MeterProvider metric.MeterProvider
 	// Now and NewID are the clock and the source of ids; tests fix them.
 	Now   func() time.Time
 	NewID func() string
@@ -61,6 +68,7 @@ type Service struct {
 	mustExist   bool // that targets on this server exist
 	auditLog    *Log // nil where none is kept
 	log         *slog.Logger
+	meters      metric.MeterProvider
 	now         func() time.Time
 	newID       func() string
 	maxEntries  int
@@ -135,7 +143,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 func begin(ctx context.Context, o Options, known *knowledge) (*Service, error) {
 	s := &Service{
 		knowledge: known, store: o.Store, baseURL: o.BaseURL, mustExist: o.References == "exist", log: o.Logger, now: o.Now, newID: o.NewID,
-		maxEntries: o.MaxBundleEntries, maxResource: o.MaxResource, queryLimit: o.QueryLimit, stageFrom: stageFrom, maxReports: maxReports, software: o.Software, oauth: o.OAuth, progressPause: progressPause,
+		maxEntries: o.MaxBundleEntries, maxResource: o.MaxResource, queryLimit: o.QueryLimit, stageFrom: stageFrom, maxReports: maxReports, software: o.Software, oauth: o.OAuth, progressPause: progressPause, meters: o.MeterProvider,
 	}
 	if s.store == nil || s.baseURL == "" {
 		return nil, errors.New("service: Store and BaseURL are required")
@@ -145,6 +153,9 @@ func begin(ctx context.Context, o Options, known *knowledge) (*Service, error) {
 	}
 	if s.now == nil {
 		s.now = time.Now
+	}
+	if s.meters == nil {
+		s.meters = otel.GetMeterProvider()
 	}
 	if s.newID == nil {
 		s.newID = newID
@@ -161,6 +172,7 @@ func begin(ctx context.Context, o Options, known *knowledge) (*Service, error) {
 		if s.auditLog, err = OpenLog(ctx, s.store, o.LogSecret, s.now); err != nil {
 			return nil, err
 		}
+		s.auditLog.SignWith(o.LogKey)
 	}
 	s.capabilities = sync.OnceValue(s.describeItself)
 	return s, nil
