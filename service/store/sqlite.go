@@ -13,6 +13,7 @@ import (
 	"runtime"
 
 	"aftercare/fhir"
+	"aftercare/service/store/walfile"
 
 	"github.com/XSAM/otelsql"
 	"github.com/pressly/goose/v3"
@@ -39,7 +40,10 @@ func openSQLite(ctx context.Context, path string, o Options) (engine, error) {
 	if err := makeFile(path); err != nil {
 		return nil, err
 	}
-	writer := sqliteDB(path, o, nil)
+	if err := walfile.Register(); err != nil {
+		return nil, err
+	}
+	writer := sqliteDB(path, o, url.Values{"vfs": {walfile.Name}})
 	writer.SetMaxOpenConns(1)
 	if err := migrate(ctx, writer, goose.DialectSQLite3, sqliteMigrations, "migrations/sqlite", o); err != nil {
 		return nil, errors.Join(err, writer.Close())
