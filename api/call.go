@@ -94,6 +94,9 @@ func (a *api) open(c *call, takes []string) error {
 		if err := c.checkConditions(); err != nil {
 			return err
 		}
+		if err := a.takeProvenance(c); err != nil {
+			return err
+		}
 	}
 	if c.pretty, err = isPretty(c.parameters); err != nil {
 		return err

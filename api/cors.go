@@ -17,7 +17,7 @@ var (
 		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 	}, ", ")
 	corsRequest = "Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer, " +
-		"X-Request-Id, " + auth.PurposeHeader + ", " + auth.EmergencyHeader + ", traceparent, tracestate"
+		"X-Request-Id, " + auth.PurposeHeader + ", " + auth.EmergencyHeader + ", " + provenanceHeader + ", traceparent, tracestate"
 	corsResponse = "Content-Location, ETag, Last-Modified, Location, Retry-After, Traceresponse, WWW-Authenticate, X-Request-Id"
 )
 

@@ -214,6 +214,9 @@ func (s *Service) apply(ctx context.Context, tx *store.Tx, guess *resolution, a 
 	if err := s.derive(ctx, tx, touched, out, at, sure); err != nil {
 		return nil, err
 	}
+	if err := s.putStated(ctx, tx, found.by, out, at); err != nil {
+		return nil, err
+	}
 	if then != nil {
 		if err := then(ctx, &tx.Reader); err != nil {
 			return nil, err

@@ -309,7 +309,7 @@ func (s *Service) storePrescribed(ctx context.Context, tx *store.Tx, c careplan.
 		all = append(all, stored)
 		record.add(stored, o, s.protocols)
 	}
-	n, err := fhir.Parse(record.body(c.At))
+	n, err := fhir.Parse(record.body(c.At, s.software))
 	if err != nil {
 		return nil, err
 	}

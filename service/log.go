@@ -3,9 +3,11 @@ package service
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strconv"
 	"time"
 
+	"aftercare/fhir"
 	"aftercare/service/audit"
 	"aftercare/service/audit/tree"
 	"aftercare/service/store"
@@ -59,6 +61,18 @@ func (l *Log) Append(ctx context.Context, tx *store.Tx, r audit.Record) error {
 		return nil
 	}
 	return l.append(ctx, tx, &r, r.Patients)
+}
+
+// logDerived adds a record of what the service derived for a patient by itself, when nobody asked.
+func (s *Service) logDerived(ctx context.Context, tx *store.Tx, patient string, stored []*fhir.Resource) error {
+	if len(stored) == 0 {
+		return nil
+	}
+	r := audit.Record{Code: audit.Derived, Status: http.StatusOK, Agent: audit.Agent{Client: "aftercare"}, Patients: []string{patient}}
+	for _, res := range stored {
+		r.Shown = append(r.Shown, audit.Version{Type: res.Type, ID: res.ID, Version: res.Version})
+	}
+	return s.auditLog.Append(ctx, tx, r)
 }
 
 // append adds a record about some patients, each named once, and notes in it where it is.

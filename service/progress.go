@@ -185,8 +185,11 @@ func (m *marker) markPatient(ctx context.Context, id string, today time.Time) (d
 			return err
 		}
 		stored, _, err := m.deriveCase(ctx, tx, who, c)
+		if err != nil {
+			return err
+		}
 		done = len(stored) > 0
-		return err
+		return m.logDerived(ctx, tx, id, stored)
 	})
 	return done, err
 }

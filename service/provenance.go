@@ -76,11 +76,12 @@ func extensionOf(c careplan.Change) provenanceExtension {
 }
 
 // body renders the Provenance resource, without an id. What was replaced is an entity with the
-// role revision, what the derivation rests on has the role source.
-func (p *provenance) body(at time.Time) []byte {
+// role revision, what the derivation rests on has the role source. software is the version that derived.
+func (p *provenance) body(at time.Time, software string) []byte {
 	type reference struct {
 		Extension []provenanceExtension `json:"extension,omitempty"`
 		Reference string                `json:"reference"`
+		Display   string                `json:"display,omitempty"`
 	}
 	type coding struct {
 		System  string `json:"system"`
@@ -118,7 +119,7 @@ func (p *provenance) body(at time.Time) []byte {
 		Activity:     concept{[]coding{{System: "http://terminology.hl7.org/CodeSystem/v3-DataOperation", Code: operation}}},
 		Agent: []agent{{
 			Type: concept{[]coding{{System: "http://terminology.hl7.org/CodeSystem/provenance-participant-type", Code: "assembler"}}},
-			Who:  reference{Reference: careplan.Software},
+			Who:  reference{Reference: careplan.Software, Display: strings.TrimSpace("Aftercare " + software)},
 		}},
 	}
 	for _, t := range p.targets {
@@ -126,7 +127,7 @@ func (p *provenance) body(at time.Time) []byte {
 		for _, c := range t.changes {
 			extensions = append(extensions, extensionOf(c))
 		}
-		out.Target = append(out.Target, reference{extensions, t.reference})
+		out.Target = append(out.Target, reference{Extension: extensions, Reference: t.reference})
 	}
 	for _, r := range p.reasons {
 		out.Reason = append(out.Reason, concept{[]coding{{r.System, r.Code, r.Display}}})

@@ -27,7 +27,7 @@ func (s *Service) Rederive(ctx context.Context) {
 				break
 			}
 			err = l.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-				return s.derive(ctx, tx, patientsOf(id), nil, s.now(), sure{})
+				return s.deriveAgain(ctx, tx, id)
 			})
 		}
 		switch {
@@ -40,6 +40,25 @@ func (s *Service) Rederive(ctx context.Context) {
 			s.log.WarnContext(ctx, "deriving again stopped, and goes on soon", "error", err)
 		}
 	})
+}
+
+// deriveAgain derives for a patient of whom nothing has changed.
+func (s *Service) deriveAgain(ctx context.Context, tx *store.Tx, id string) error {
+	who, err := s.person(ctx, &tx.Reader, id)
+	if err != nil {
+		return err
+	}
+	touched := patientsOf(id)
+	look, _ := touched.lookOf(who)
+	c, err := s.patientCase(ctx, &tx.Reader, who, nil, look, s.now())
+	if err != nil {
+		return err
+	}
+	stored, _, err := s.deriveCase(ctx, tx, who, c)
+	if err != nil {
+		return err
+	}
+	return s.logDerived(ctx, tx, id, stored)
 }
 
 func patientsOf(id string) (p patients) {

@@ -195,7 +195,7 @@ func olderPlan(t *testing.T, s *Service) {
 				record.add(stored, outcome{Prescribed: careplan.Prescribed{Type: typ, ID: n.Str("id"), Node: n}}, s.protocols)
 			}
 		}
-		n, err := fhir.Parse(record.body(s.now()))
+		n, err := fhir.Parse(record.body(s.now(), ""))
 		if err != nil {
 			return err
 		}

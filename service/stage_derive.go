@@ -178,7 +178,7 @@ func (s *Service) deriveOne(ctx context.Context, r *store.Reader, a *ahead, who 
 		record.add(&fhir.Resource{Type: o.Type, ID: o.ID, Version: 1}, o, s.protocols)
 	}
 	if len(differ) > 0 {
-		n, err := fhir.Parse(record.body(a.at))
+		n, err := fhir.Parse(record.body(a.at, s.software))
 		if err != nil {
 			return nil, err
 		}

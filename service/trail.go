@@ -23,6 +23,8 @@ type Trail struct {
 	entries []*Trail
 	// current are those of the shown versions whose patients are to be found in the index.
 	current []audit.Version
+	// stated is the Provenance that the caller stated of what he wrote, if any.
+	stated *fhir.Resource
 	// logged is set once it is in the log, because the write that it is about is.
 	logged bool
 }
@@ -241,6 +243,13 @@ func (s *Service) logWrites(ctx context.Context, tx *store.Tx, found *resolution
 			}
 			leaf.record.Patients = patients
 		}
+	}
+	if t.stated != nil && len(found.ws) > 0 {
+		leaf := t
+		if first := found.ws[0].trail; first != nil {
+			leaf = first
+		}
+		leaf.record.Shown = append(leaf.record.Shown, audit.Version{Type: t.stated.Type, ID: t.stated.ID, Version: t.stated.Version})
 	}
 	return s.logTrail(ctx, tx, t)
 }

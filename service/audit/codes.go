@@ -92,6 +92,7 @@ const (
 	ClientRevoked = "client-revoke"
 	Exported      = "export"
 	Imported      = "import"
+	Derived       = "derive"
 	LogUsed       = "log-used"
 	LogErased     = "log-erased"
 )
@@ -106,6 +107,7 @@ var activities = map[string]activity{
 	ClientRevoked: {coding{dicom, "110113", "Security Alert"}, coding{dicom, "110137", "User Security Attributes Changed"}},
 	Exported:      {coding{dicom, "110106", "Export"}, coding{}},
 	Imported:      {coding{dicom, "110107", "Import"}, coding{}},
+	Derived:       {coding{dicom, "110100", "Application Activity"}, coding{}},
 	LogUsed:       {coding{dicom, "110101", "Audit Log Used"}, coding{}},
 	LogErased:     {coding{dicom, "110113", "Security Alert"}, coding{dicom, "110135", "Object Security Attributes Changed"}},
 }
