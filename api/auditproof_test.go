@@ -77,7 +77,7 @@ func TestTheLogIsProven(t *testing.T) {
 	for range 300 {
 		s.do(t, "GET", s.base+"/Patient/p1", "").want(t, 200, "")
 	}
-	last := strconv.Itoa(len(s.logged(t)))
+	last := strconv.Itoa(len(s.logged(t, 0)))
 	now := opened(t, told(t, s.do(t, "GET", s.base+"/AuditEvent/"+last+"/$proof", "").want(t, 200, "").body))
 	path := told(t, s.do(t, "GET", s.base+"/AuditEvent/$consistency?from="+first["size"][0]+"&to="+strconv.FormatInt(now.Size, 10), "").want(t, 200, "").body)
 	if err := tree.VerifyConsistency(then, now, decode(t, path["proof"]...)); err != nil || opened(t, path) != now {
@@ -98,7 +98,7 @@ func TestTheLogIsProven(t *testing.T) {
 	if err := tree.VerifyInclusion(tree.Checkpoint{Origin: then.Origin, Size: 100, Root: decode(t, between["root"]...)[0]}, 1, tree.LeafHash(leaf), decode(t, between["proof"]...)); err != nil {
 		t.Error(err)
 	}
-	records := s.logged(t)
+	records := s.logged(t, 0)
 	shown := records[len(records)-1]
 	if shown.Operation != "proof" || len(shown.Shown) != 1 || shown.Shown[0].ID != "2" || len(shown.Patients) != 1 || shown.Patients[0] != "p1" {
 		t.Errorf("the log says of a proof: %+v", shown)
