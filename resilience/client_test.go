@@ -16,12 +16,13 @@ import (
 type client struct {
 	address func() string // such as http://127.0.0.1:1234
 	http    *http.Client
+	heard   func(line string, a answer) // told each answer, if not nil
 }
 
 func newClient(t testing.TB, address func() string) *client {
 	transport := &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &client{address, &http.Client{Transport: transport, Timeout: 2 * time.Minute}}
+	return &client{address: address, http: &http.Client{Transport: transport, Timeout: 2 * time.Minute}}
 }
 
 func (p *program) client(t testing.TB) *client {
@@ -60,7 +61,11 @@ func (c *client) send(line, body string, headers ...string) answer {
 	if err != nil {
 		return answer{err: err}
 	}
-	return answer{response.StatusCode, response.Header, got, nil}
+	a := answer{response.StatusCode, response.Header, got, nil}
+	if c.heard != nil {
+		c.heard(line, a)
+	}
+	return a
 }
 
 // must is send that ends the test if the status is another.

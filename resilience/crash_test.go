@@ -57,11 +57,13 @@ func TestCrash(t *testing.T) {
 func crash(t *testing.T, url string, kill func(*testing.T, *program)) {
 	p := newProgram(t, url)
 	p.start(t)
-	ledger := newLedger()
+	ledger, heard := newLedger(), newReceived()
 	n := kills(t)
 	rounds := max(1, min(checks, n/10))
 	for round := range rounds {
-		load := startLoad(t, p.client(t), ledger, "crash"+strconv.Itoa(round))
+		c := p.client(t)
+		c.heard = heard.note
+		load := startLoad(t, c, ledger, "crash"+strconv.Itoa(round))
 		for range (n*(round+1))/rounds - (n*round)/rounds {
 			time.Sleep(time.Duration(50+rand.IntN(600)) * time.Millisecond)
 			kill(t, p)
@@ -75,6 +77,7 @@ func crash(t *testing.T, url string, kill func(*testing.T, *program)) {
 		ledger.check(t, p.client(t))
 		p.stop(t)
 		checkTables(t, url)
+		heard.checkLog(t, url)
 		p.start(t)
 	}
 	t.Logf("%d kills", n)

@@ -15,7 +15,8 @@
 // load_test.go is the load, and ledger_test.go what was promised to it: a write that was answered
 // as stored is there, one that was answered as not stored is not, and one whose answer was lost is
 // there as a whole or not at all. invariants_test.go holds the service against the ledger over
-// HTTP, tables_test.go looks at the tables themselves, and damage_test.go shows that these checks
+// HTTP, log_test.go holds the auditor's log against each answer that was received and each version that
+// is stored, tables_test.go looks at the tables themselves, and damage_test.go shows that these checks
 // can fail.
 //
 // Where PostgreSQL is not installed its tests are skipped, or fail if the environment has CI set.

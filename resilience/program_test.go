@@ -70,6 +70,7 @@ const logged = 40
 func newProgram(t testing.TB, database string, environ ...string) *program {
 	p := &program{environ: append([]string{
 		"AFTERCARE_LISTEN=127.0.0.1:0", "AFTERCARE_BASE_URL=" + base, "AFTERCARE_DATABASE=" + database, "AFTERCARE_REQUEST_LIMIT=10s",
+		"AFTERCARE_KEYS=" + filepath.Join(filepath.Dir(binary), "keys"),
 	}, environ...)}
 	p.address.Store("http://127.0.0.1:1") // nobody listens there
 	t.Cleanup(func() {
