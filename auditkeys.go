@@ -34,17 +34,25 @@ func logSecret(cfg config.Config) ([]byte, error) {
 	if cfg.Audit == config.AuditOff {
 		return nil, nil
 	}
-	text, err := keyFile(keysFolder(cfg), secretFile, func() (string, error) {
+	secret, err := secretIn(keysFolder(cfg))
+	if err != nil {
+		return nil, fmt.Errorf("AFTERCARE_KEYS: %w", err)
+	}
+	return secret, nil
+}
+
+func secretIn(folder string) ([]byte, error) {
+	text, err := keyFile(folder, secretFile, func() (string, error) {
 		secret := make([]byte, audit.SecretSize)
 		rand.Read(secret) // never fails
 		return hex.EncodeToString(secret), nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("AFTERCARE_KEYS: %w", err)
+		return nil, err
 	}
 	secret, err := hex.DecodeString(text)
 	if err != nil || len(secret) != audit.SecretSize {
-		return nil, fmt.Errorf("AFTERCARE_KEYS: %s is not %d bytes in hexadecimal digits", secretFile, audit.SecretSize)
+		return nil, fmt.Errorf("%s is not %d bytes in hexadecimal digits", secretFile, audit.SecretSize)
 	}
 	return secret, nil
 }

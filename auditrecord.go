@@ -23,7 +23,16 @@ func openLog(ctx context.Context, cfg config.Config, db *store.Store) (*service.
 	if secret == nil || err != nil {
 		return nil, err
 	}
-	return service.OpenLog(ctx, db, secret, time.Now)
+	log, err := service.OpenLog(ctx, db, secret, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	key, err := logKey(cfg, cfg.BaseURLAt(nil))
+	if err != nil {
+		return nil, err
+	}
+	log.SignWith(key)
+	return log, nil
 }
 
 // recordOf begins a record of what a command does. The agents are the program and the user of the

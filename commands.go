@@ -113,7 +113,7 @@ func (p *program) commands() *cobra.Command {
 			return err
 		},
 	}
-	root.AddCommand(serve, demo, load, export, migrate, reindex, p.clientCommand(), check, version)
+	root.AddCommand(serve, demo, load, export, migrate, reindex, p.clientCommand(), p.auditCommand(), check, version)
 	return root
 }
 

@@ -6,7 +6,9 @@ import (
 	"fmt"
 
 	"aftercare/fhir"
+	"aftercare/service/audit"
 	"aftercare/service/audit/tree"
+	"aftercare/service/careplan"
 	"aftercare/service/store"
 )
 
@@ -157,4 +159,21 @@ func asDamage(err error) error {
 		return d
 	}
 	return err
+}
+
+// Verifier is the key by which the log's checkpoints can be verified, "" where it has no tree.
+func (l *Log) Verifier() string {
+	if l.key == nil {
+		return ""
+	}
+	return l.key.Verifier()
+}
+
+// LogPosition is the position in the log of the AuditEvent with an id. The error is NotFound where there
+// can be none.
+func LogPosition(id string) (int64, error) { return positionOf(id) }
+
+// Site is what all AuditEvents of a service with a public base say of it.
+func (l *Log) Site(base string) *audit.Site {
+	return &audit.Site{Base: base, Name: "aftercare", Observer: careplan.Software}
 }

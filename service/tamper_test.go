@@ -35,7 +35,7 @@ func tamper(t testing.TB, database, text string, args ...any) {
 	if path, ok := strings.CutPrefix(database, "sqlite:"); ok {
 		db, err := sql.Open("sqlite", path+"?_pragma=busy_timeout(10000)")
 		if err == nil {
-			_, err = db.ExecContext(t.Context(), text, args...)
+			_, err = db.ExecContext(context.WithoutCancel(t.Context()), text, args...)
 		}
 		if err != nil {
 			t.Fatal(text, err)
@@ -45,14 +45,14 @@ func tamper(t testing.TB, database, text string, args ...any) {
 		}
 		return
 	}
-	c, err := pgx.Connect(context.Background(), database)
+	c, err := pgx.Connect(context.WithoutCancel(t.Context()), database)
 	if err == nil {
-		_, err = c.Exec(t.Context(), text, args...)
+		_, err = c.Exec(context.WithoutCancel(t.Context()), text, args...)
 	}
 	if err != nil {
 		t.Fatal(text, err)
 	}
-	if err := c.Close(context.Background()); err != nil {
+	if err := c.Close(context.WithoutCancel(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 }

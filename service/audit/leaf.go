@@ -190,3 +190,13 @@ func (l *Leaf) Open(key []byte) (*Record, error) {
 	}
 	return readPayload(l.Recorded, payload)
 }
+
+// LinkOf is the link of a subject, nil where the record is not about it.
+func (l *Leaf) LinkOf(s Subject) *Link {
+	for i := range l.Links {
+		if l.Links[i].Subject == s {
+			return &l.Links[i]
+		}
+	}
+	return nil
+}

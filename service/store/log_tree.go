@@ -81,3 +81,29 @@ func (r *Reader) LoggedAt(ctx context.Context, position int64) (l Logged, err er
 	l.Recorded = time.UnixMicro(micros).UTC()
 	return l, err
 }
+
+// LogTiles is how many hashes the tiles of leaves have.
+func (r *Reader) LogTiles(ctx context.Context, width int64) (hashes int64, err error) {
+	_, err = r.row(ctx, "SELECT n * $1 + width FROM log_tile WHERE level = 0 ORDER BY n DESC LIMIT 1", []any{width}, &hashes)
+	return hashes, err
+}
+
+// LogSubjects calls each with the subjects after one, n of them at most, in order, and with how many
+// records each has and the position of the last. The bytes are good until each returns.
+func (r *Reader) LogSubjects(ctx context.Context, after []byte, limit int, each func(subject []byte, n, position int64) error) error {
+	return r.rows(ctx, "SELECT subject, n, pos FROM log_subject WHERE subject > $1 ORDER BY subject LIMIT $2 + 0", []any{after, limit}, func(scan func(...any) error) error {
+		var subject []byte
+		var n, position int64
+		if err := scan(&subject, &n, &position); err != nil {
+			return err
+		}
+		return each(subject, n, position)
+	})
+}
+
+// Retired reports whether the record at a position was moved to an archive.
+func (r *Reader) Retired(ctx context.Context, position int64) (bool, error) {
+	var n int64
+	_, err := r.row(ctx, "SELECT count(*) FROM log_segment WHERE first <= $1 AND last >= $1", []any{position}, &n)
+	return n > 0, err
+}

@@ -162,3 +162,43 @@ func (r *Run) Root() (root Hash) {
 	}
 	return root
 }
+
+// Tiler makes the tiles of a tree that leaves are added to one after the other. The zero value has no
+// leaf.
+type Tiler struct{ levels []Tile }
+
+// Add adds a leaf, and gives the tiles that are whole now, the lowest first.
+func (t *Tiler) Add(leaf Hash) (whole []Tile) {
+	for level := 0; ; level++ {
+		if level == len(t.levels) {
+			t.levels = append(t.levels, Tile{Level: level})
+		}
+		at := &t.levels[level]
+		at.Data = append(at.Data, leaf[:]...)
+		if len(at.Data) < Width*tlog.HashSize {
+			return whole
+		}
+		whole = append(whole, *at)
+		leaf = rootOf(at.Data)
+		*at = Tile{Level: level, N: at.N + 1}
+	}
+}
+
+// Rest are the tiles that are not whole.
+func (t *Tiler) Rest() (rest []Tile) {
+	for _, at := range t.levels {
+		if len(at.Data) > 0 {
+			rest = append(rest, at)
+		}
+	}
+	return rest
+}
+
+// rootOf is the root of a whole tile.
+func rootOf(data []byte) Hash {
+	var run Run
+	for ; len(data) > 0; data = data[tlog.HashSize:] {
+		run.Add(Hash(data[:tlog.HashSize]))
+	}
+	return run.Root()
+}
