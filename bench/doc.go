@@ -4,6 +4,6 @@
 //
 //	go test -bench . ./bench
 //
-// Every benchmark runs with 1, 8 and 32 clients and reports the median and the 99th
+// Every benchmark runs with the auditor's log and without, and with 1, 8 and 32 clients, and reports the median and the 99th
 // percentile of a request beside its throughput.
 package bench

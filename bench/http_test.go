@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -18,6 +19,8 @@ import (
 	"aftercare/api"
 	"aftercare/definitions"
 	"aftercare/service"
+	"aftercare/service/audit"
+	"aftercare/service/audit/tree"
 	"aftercare/service/store"
 	"aftercare/service/store/postgrestest"
 
@@ -44,7 +47,7 @@ func databases(b *testing.B) map[string]func(b *testing.B) string {
 	}
 }
 
-func start(b *testing.B, database string) *server {
+func start(b *testing.B, database string, audited bool) *server {
 	b.Helper()
 	zone, err := time.LoadLocation("Europe/London")
 	if err != nil {
@@ -66,9 +69,27 @@ func start(b *testing.B, database string) *server {
 	})
 	listener := httptest.NewUnstartedServer(nil)
 	base := "http://" + listener.Listener.Addr().String() + "/fhir"
-	svc, err := service.New(b.Context(), service.Options{Store: st, Definitions: defs, BaseURL: base, Zone: zone, Logger: log})
+	o := service.Options{Store: st, Definitions: defs, BaseURL: base, Zone: zone, Logger: log}
+	if audited {
+		o.LogSecret = make([]byte, audit.SecretSize)
+		text, err := tree.NewKey("aftercare.example/fhir")
+		if err != nil {
+			b.Fatal(err)
+		}
+		if o.LogKey, err = tree.ReadKey(text); err != nil {
+			b.Fatal(err)
+		}
+	}
+	svc, err := service.New(b.Context(), o)
 	if err != nil {
 		b.Fatal(err)
+	}
+	if audited { // what goes on beside requests costs too
+		working, stop := context.WithCancel(context.Background())
+		var worker sync.WaitGroup
+		worker.Go(func() { svc.KeepIntegrated(working) })
+		b.Cleanup(worker.Wait)
+		b.Cleanup(stop)
 	}
 	handler, err := api.New(api.Options{Service: svc, BaseURL: base, Logger: log})
 	if err != nil {
@@ -112,41 +133,47 @@ func measure(b *testing.B, prepare func(b *testing.B, s *server), do func(s *ser
 }
 
 func measureOn(b *testing.B, engine string, database func(b *testing.B) string, prepare func(b *testing.B, s *server), do func(s *server) error) {
-	for _, clients := range []int{1, 8, 32} {
-		b.Run(fmt.Sprintf("%s/clients=%d", engine, clients), func(b *testing.B) {
-			s := start(b, database(b))
-			if prepare != nil {
-				prepare(b, s)
-			}
-			var left atomic.Int64
-			left.Store(int64(b.N))
-			times := make([][]time.Duration, clients)
-			var wg sync.WaitGroup
-			b.ResetTimer()
-			for c := range clients {
-				wg.Go(func() {
-					for left.Add(-1) >= 0 {
-						began := time.Now()
-						if err := do(s); err != nil {
-							b.Error(err)
-							return
-						}
-						times[c] = append(times[c], time.Since(began))
-					}
-				})
-			}
-			wg.Wait()
-			b.StopTimer()
-			all := slices.Concat(times...)
-			slices.Sort(all)
-			if len(all) > 0 {
-				b.ReportMetric(float64(len(all))/b.Elapsed().Seconds(), "requests/s")
-				b.ReportMetric(float64(all[len(all)/2].Microseconds())/1000, "p50-ms")
-				b.ReportMetric(float64(all[len(all)*99/100].Microseconds())/1000, "p99-ms")
-			}
-			s.client.CloseIdleConnections()
-		})
+	for _, audited := range []bool{true, false} {
+		for _, clients := range []int{1, 8, 32} {
+			measureWith(b, engine, database, audited, clients, prepare, do)
+		}
 	}
+}
+
+func measureWith(b *testing.B, engine string, database func(b *testing.B) string, audited bool, clients int, prepare func(b *testing.B, s *server), do func(s *server) error) {
+	b.Run(fmt.Sprintf("%s/audited=%t/clients=%d", engine, audited, clients), func(b *testing.B) {
+		s := start(b, database(b), audited)
+		if prepare != nil {
+			prepare(b, s)
+		}
+		var left atomic.Int64
+		left.Store(int64(b.N))
+		times := make([][]time.Duration, clients)
+		var wg sync.WaitGroup
+		b.ResetTimer()
+		for c := range clients {
+			wg.Go(func() {
+				for left.Add(-1) >= 0 {
+					began := time.Now()
+					if err := do(s); err != nil {
+						b.Error(err)
+						return
+					}
+					times[c] = append(times[c], time.Since(began))
+				}
+			})
+		}
+		wg.Wait()
+		b.StopTimer()
+		all := slices.Concat(times...)
+		slices.Sort(all)
+		if len(all) > 0 {
+			b.ReportMetric(float64(len(all))/b.Elapsed().Seconds(), "requests/s")
+			b.ReportMetric(float64(all[len(all)/2].Microseconds())/1000, "p50-ms")
+			b.ReportMetric(float64(all[len(all)*99/100].Microseconds())/1000, "p99-ms")
+		}
+		s.client.CloseIdleConnections()
+	})
 }
 
 func procedure(patient, code string) string {
