@@ -46,9 +46,7 @@ func (a *api) known(g *gin.Context) audit.Record {
 	if span := trace.SpanContextFromContext(g.Request.Context()); span.IsValid() {
 		r.Trace, r.Span = span.TraceID().String(), span.SpanID().String()
 	}
-	if caller := g.Request.Header.Get("traceparent"); len(caller) <= 128 {
-		r.Caller = caller
-	}
+	r.Caller = callersTrace(g.Request.Context())
 	return r
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 // LogHandler gives every line that is logged with a request's context its request_id,
-// and, inside a span, its trace_id and span_id. Install it once, around the handler that
+// and, inside a span, its trace_id and span_id, and the traceparent that its caller sent. Install it once, around the handler that
 // writes. On a logger with an open group the ids are members of that group.
 func LogHandler(next slog.Handler) slog.Handler { return logHandler{next} }
 
@@ -28,6 +28,9 @@ func (h logHandler) Handle(ctx context.Context, r slog.Record) error {
 	}
 	if span.IsValid() {
 		r.AddAttrs(slog.String("trace_id", span.TraceID().String()), slog.String("span_id", span.SpanID().String()))
+	}
+	if caller := callersTrace(ctx); caller != "" {
+		r.AddAttrs(slog.String("traceparent", caller))
 	}
 	return h.next.Handle(ctx, r)
 }

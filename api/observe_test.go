@@ -56,7 +56,7 @@ func TestTraceparentIsContinued(t *testing.T) {
 	line := lines[len(lines)-1]
 	for key, want := range map[string]any{
 		"msg": "request", "level": "INFO", "method": "GET", "route": "/fhir/:type/:id", "resource_type": "Patient", "status": 200.0,
-		"bytes": float64(len(a.body)), "request_id": "r1", "trace_id": traceID, "span_id": span.SpanContext.SpanID().String(),
+		"bytes": float64(len(a.body)), "request_id": "r1", "traceparent": "00-" + traceID + "-" + parent + "-01", "trace_id": traceID, "span_id": span.SpanContext.SpanID().String(),
 	} {
 		if line[key] != want {
 			t.Errorf("log %s = %v, want %v", key, line[key], want)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 
 	"aftercare/fhir"
@@ -31,6 +32,11 @@ func (a *api) trace(g *gin.Context) {
 	if typ := resourceType(g); typ != "" {
 		attributes = append(attributes, attribute.String("fhir.resource_type", typ))
 	}
+	if caller := trace.SpanContextFromContext(ctx); caller.IsRemote() {
+		carrier := propagation.MapCarrier{}
+		traceContext.Inject(ctx, carrier)
+		ctx = context.WithValue(ctx, callerKey{}, carrier.Get("traceparent"))
+	}
 	ctx, span := a.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attributes...))
 	defer span.End()
 	g.Request = g.Request.WithContext(ctx)
@@ -48,6 +54,15 @@ func (a *api) trace(g *gin.Context) {
 	if status >= http.StatusInternalServerError {
 		span.SetStatus(codes.Error, "")
 	}
+}
+
+type callerKey struct{}
+
+// callersTrace is the traceparent that a request came with, as far as it is one
+// (https://www.w3.org/TR/trace-context/), else "".
+func callersTrace(ctx context.Context) string {
+	caller, _ := ctx.Value(callerKey{}).(string)
+	return caller
 }
 
 // method is the request's method, or _OTHER for one that HTTP does not define, so that

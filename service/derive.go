@@ -10,6 +10,9 @@ import (
 	"aftercare/fhir/search"
 	"aftercare/service/careplan"
 	"aftercare/service/store"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // patients are those that a transaction concerns.
@@ -189,6 +192,10 @@ func (s *Service) deriveCase(ctx context.Context, tx *store.Tx, who person, c ca
 
 // prescribed is what the protocols prescribe in a case. Faults of the engine go to the log.
 func (s *Service) prescribed(ctx context.Context, c *careplan.Case) (careplan.Result, error) {
+	if within := trace.SpanFromContext(ctx); within.IsRecording() {
+		_, span := within.TracerProvider().Tracer(tracerName).Start(ctx, "careplan.derive", trace.WithAttributes(attribute.Int("careplan.inputs", len(c.Inputs))))
+		defer span.End()
+	}
 	result, err := s.protocols.Derive(*c)
 	s.logFaults(ctx, result)
 	return result, err

@@ -25,7 +25,7 @@ type interaction struct {
 // caller may, and the record of what happened. Spans carry types and codes, never ids or
 // content.
 func (s *Service) interact(ctx context.Context, p Principal, i interaction, do func(ctx context.Context) error) error {
-	tracer := trace.SpanFromContext(ctx).TracerProvider().Tracer("aftercare/service")
+	tracer := trace.SpanFromContext(ctx).TracerProvider().Tracer(tracerName)
 	ctx, span := tracer.Start(ctx, "fhir."+i.code, trace.WithAttributes(
 		attribute.String("fhir.interaction", i.code),
 		attribute.String("fhir.resource_type", i.typ),
@@ -42,6 +42,9 @@ func (s *Service) interact(ctx context.Context, p Principal, i interaction, do f
 	}
 	return err
 }
+
+// tracerName names what the spans of this package are made by.
+const tracerName = "aftercare/service"
 
 // writes are the interactions that change something.
 var writes = map[string]bool{"create": true, "update": true, "patch": true, "delete": true}
