@@ -31,8 +31,7 @@ func openLog(ctx context.Context, cfg config.Config, db *store.Store) (*service.
 	if err != nil {
 		return nil, err
 	}
-	log.SignWith(key)
-	return log, nil
+	return log, log.SignWith(key)
 }
 
 // recordOf begins a record of what a command does. The agents are the program and the user of the

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -44,8 +45,14 @@ func newAuthority(ctx context.Context, cfg config.Config, base string, db *store
 		issuer.AtMost, _ = permission.ParseGrant(i.Scope) // checked by config
 		issuers = append(issuers, issuer)
 	}
+	var published map[string]ed25519.PublicKey
+	if key, err := logKey(cfg, base); err != nil {
+		return nil, err
+	} else if key != nil {
+		published = map[string]ed25519.PublicKey{key.ID(): key.Public()}
+	}
 	authority, err := auth.New(ctx, auth.Options{
-		BaseURL: base, Audience: cfg.AuthAudience, Issuers: issuers, ClientsFile: cfg.AuthClients, Store: db, Keys: keysFolder(cfg), Roles: roles, Discovery: cfg.Discovery, Logger: log,
+		Published: published, BaseURL: base, Audience: cfg.AuthAudience, Issuers: issuers, ClientsFile: cfg.AuthClients, Store: db, Keys: keysFolder(cfg), Roles: roles, Discovery: cfg.Discovery, Logger: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("AFTERCARE_AUTH: %w", err)

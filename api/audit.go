@@ -140,6 +140,12 @@ func (w *auditedWriter) open() {
 		w.refuse()
 		return
 	}
+	switch receipt, err := w.api.service.Receipt(w.trail); {
+	case err != nil:
+		w.api.log.ErrorContext(ctx, "there is no receipt for a request", "error", err)
+	case receipt != "":
+		w.ResponseWriter.Header().Set(receiptHeader, receipt)
+	}
 	trace.SpanFromContext(w.g.Request.Context()).SetAttributes(attribute.StringSlice("fhir.audit.id", w.trail.IDs(maxAuditIDs)))
 }
 
@@ -176,6 +182,9 @@ func (w *auditedWriter) Flush() {
 		w.ResponseWriter.Flush()
 	}
 }
+
+// receiptHeader has the receipt for a request: a signed promise that the log has it.
+const receiptHeader = "Audit-Receipt"
 
 // maxAuditIDs bounds the ids of AuditEvents on a span.
 const maxAuditIDs = 100

@@ -58,7 +58,9 @@ func TestTheLogIsProven(t *testing.T) {
 	s := start(t, setup{})
 	s.do(t, "GET", s.base+"/AuditEvent/$checkpoint", "").want(t, 200, "")
 	put(t, s, "p1")
-	first := told(t, s.do(t, "GET", s.base+"/AuditEvent/2/$proof", "").want(t, 200, "").body)
+	position := int64(len(s.logged(t, 0)))
+	id := strconv.FormatInt(position, 10)
+	first := told(t, s.do(t, "GET", s.base+"/AuditEvent/"+id+"/$proof", "").want(t, 200, "").body)
 	then := opened(t, first)
 	leaf, err := base64.StdEncoding.DecodeString(first["leaf"][0])
 	if err != nil {
@@ -68,10 +70,10 @@ func TestTheLogIsProven(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := tree.VerifyInclusion(then, 1, tree.LeafHash(leaf), decode(t, first["proof"]...)); err != nil || decode(t, first["hash"]...)[0] != tree.LeafHash(leaf) {
+	if err := tree.VerifyInclusion(then, position-1, tree.LeafHash(leaf), decode(t, first["proof"]...)); err != nil || decode(t, first["hash"]...)[0] != tree.LeafHash(leaf) {
 		t.Error(err)
 	}
-	if r, err := audit.Read(2, leaf, key); err != nil || r.Code != "update" || r.Target != "p1" {
+	if r, err := audit.Read(position, leaf, key); err != nil || r.Code != "update" || r.Target != "p1" {
 		t.Errorf("%+v, %v", r, err)
 	}
 	for range 300 {
@@ -87,20 +89,20 @@ func TestTheLogIsProven(t *testing.T) {
 	if newest.Size < now.Size {
 		t.Errorf("the newest checkpoint is of %d records", newest.Size)
 	}
-	older := told(t, s.do(t, "GET", s.base+"/AuditEvent/2/$proof?size="+first["size"][0], "").want(t, 200, "").body)
+	older := told(t, s.do(t, "GET", s.base+"/AuditEvent/"+id+"/$proof?size="+first["size"][0], "").want(t, 200, "").body)
 	if c := opened(t, older); c != then {
 		t.Errorf("%v is not %v", c, then)
 	}
-	between := told(t, s.do(t, "GET", s.base+"/AuditEvent/2/$proof?size=100", "").want(t, 200, "").body)
+	between := told(t, s.do(t, "GET", s.base+"/AuditEvent/"+id+"/$proof?size=100", "").want(t, 200, "").body)
 	if between["checkpoint"] != nil {
 		t.Error("a checkpoint that was never made is shown")
 	}
-	if err := tree.VerifyInclusion(tree.Checkpoint{Origin: then.Origin, Size: 100, Root: decode(t, between["root"]...)[0]}, 1, tree.LeafHash(leaf), decode(t, between["proof"]...)); err != nil {
+	if err := tree.VerifyInclusion(tree.Checkpoint{Origin: then.Origin, Size: 100, Root: decode(t, between["root"]...)[0]}, position-1, tree.LeafHash(leaf), decode(t, between["proof"]...)); err != nil {
 		t.Error(err)
 	}
 	records := s.logged(t, 0)
 	shown := records[len(records)-1]
-	if shown.Operation != "proof" || len(shown.Shown) != 1 || shown.Shown[0].ID != "2" || len(shown.Patients) != 1 || shown.Patients[0] != "p1" {
+	if shown.Operation != "proof" || len(shown.Shown) != 1 || shown.Shown[0].ID != id || len(shown.Patients) != 1 || shown.Patients[0] != "p1" {
 		t.Errorf("the log says of a proof: %+v", shown)
 	}
 }

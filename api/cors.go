@@ -18,7 +18,7 @@ var (
 	}, ", ")
 	corsRequest = "Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer, " +
 		"X-Request-Id, " + auth.PurposeHeader + ", " + auth.EmergencyHeader + ", " + provenanceHeader + ", traceparent, tracestate"
-	corsResponse = "Content-Location, ETag, Last-Modified, Location, Retry-After, Traceresponse, WWW-Authenticate, X-Request-Id"
+	corsResponse = receiptHeader + ", Content-Location, ETag, Last-Modified, Location, Retry-After, Traceresponse, WWW-Authenticate, X-Request-Id"
 )
 
 // corsMaxAge is how long a browser may remember the answer to a preflight, in seconds.

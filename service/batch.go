@@ -20,6 +20,7 @@ func (s *Service) batch(ctx context.Context, p Principal, entries []request, pre
 			entries[i].leaveTrail(ctx)
 			results[i] = answer.written(ctx, s.failedEntry(ctx, entries[i].err))
 			entries[i].trail.answered(results[i].status)
+			entries[i].trail.because(entries[i].err)
 		}
 	}
 	for turn := range len(writing) + 1 {

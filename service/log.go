@@ -11,6 +11,8 @@ import (
 	"aftercare/service/audit"
 	"aftercare/service/audit/tree"
 	"aftercare/service/store"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 // Log is the auditor's log of a store. It is safe for concurrent use.
@@ -19,10 +21,16 @@ type Log struct {
 	sealer *audit.Sealer
 	now    func() time.Time
 	key    *tree.Key // nil where it has no tree
+	// receipts signs receipts by the same key.
+	receipts jose.Signer
 }
 
 // SignWith gives the log the key that signs its checkpoints. Without one, no tree is built over it.
-func (l *Log) SignWith(key *tree.Key) { l.key = key }
+func (l *Log) SignWith(key *tree.Key) (err error) {
+	l.key = key
+	l.receipts, err = newReceipts(key)
+	return err
+}
 
 // OpenLog opens the log of a store, which a secret of audit.SecretSize bytes belongs to. The error says
 // if it is not that of the records that are there.
@@ -60,7 +68,8 @@ func (l *Log) Append(ctx context.Context, tx *store.Tx, r audit.Record) error {
 	if l == nil {
 		return nil
 	}
-	return l.append(ctx, tx, &r, r.Patients)
+	_, err := l.append(ctx, tx, &r, r.Patients)
+	return err
 }
 
 // logDerived adds a record of what the service derived for a patient by itself, when nobody asked.
@@ -75,8 +84,9 @@ func (s *Service) logDerived(ctx context.Context, tx *store.Tx, patient string, 
 	return s.auditLog.Append(ctx, tx, r)
 }
 
-// append adds a record about some patients, each named once, and notes in it where it is.
-func (l *Log) append(ctx context.Context, tx *store.Tx, r *audit.Record, patients []string) error {
+// append adds a record about some patients, each named once, and notes in it where it is. It gives the
+// hash of the leaf.
+func (l *Log) append(ctx context.Context, tx *store.Tx, r *audit.Record, patients []string) (hash tree.Hash, err error) {
 	subjects, named := make([]audit.Subject, len(patients)), make([][]byte, len(patients))
 	for i, id := range patients {
 		subjects[i] = l.sealer.Subject(id)
@@ -84,7 +94,7 @@ func (l *Log) append(ctx context.Context, tx *store.Tx, r *audit.Record, patient
 	}
 	place, err := tx.Place(ctx, l.now(), named)
 	if err != nil {
-		return err
+		return hash, err
 	}
 	links := make([]audit.Link, len(subjects))
 	for i, link := range place.Links {
@@ -95,7 +105,7 @@ func (l *Log) append(ctx context.Context, tx *store.Tx, r *audit.Record, patient
 	sealed.Patients = patients
 	leaf, key, err := l.sealer.Seal(place.Position, &sealed, links)
 	if err != nil {
-		return err
+		return hash, err
 	}
-	return tx.Log(ctx, place, leaf, key)
+	return tree.LeafHash(leaf), tx.Log(ctx, place, leaf, key)
 }

@@ -172,7 +172,9 @@ func begin(ctx context.Context, o Options, known *knowledge) (*Service, error) {
 		if s.auditLog, err = OpenLog(ctx, s.store, o.LogSecret, s.now); err != nil {
 			return nil, err
 		}
-		s.auditLog.SignWith(o.LogKey)
+		if err := s.auditLog.SignWith(o.LogKey); err != nil {
+			return nil, err
+		}
 	}
 	s.capabilities = sync.OnceValue(s.describeItself)
 	return s, nil

@@ -11,6 +11,7 @@ import (
 	"aftercare/fhir"
 	"aftercare/fhir/search"
 	"aftercare/service/audit"
+	"aftercare/service/audit/tree"
 	"aftercare/service/careplan"
 	"aftercare/service/store"
 )
@@ -27,6 +28,8 @@ type Trail struct {
 	stated *fhir.Resource
 	// logged is set once it is in the log, because the write that it is about is.
 	logged bool
+	// leaf is the hash of the record as the log has it.
+	leaf tree.Hash
 }
 
 // NewTrail begins with what is known of a request before it is understood.
@@ -156,7 +159,7 @@ func (s *Service) logTrail(ctx context.Context, tx *store.Tx, t *Trail) error {
 		if err != nil {
 			return err
 		}
-		if err := s.auditLog.append(ctx, tx, r, patients); err != nil {
+		if leaf.leaf, err = s.auditLog.append(ctx, tx, r, patients); err != nil {
 			return err
 		}
 	}
@@ -326,6 +329,13 @@ func (t *Trail) answered(status string) {
 	t.record.Status, _ = strconv.Atoi(code)
 	if t.record.Status >= http.StatusBadRequest {
 		t.forget()
+	}
+}
+
+// because says why an entry was refused before it was an interaction.
+func (t *Trail) because(err error) {
+	if t != nil {
+		t.record.Reason = reasonOf(err)
 	}
 }
 

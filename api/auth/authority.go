@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,6 +18,9 @@ import (
 
 // Options are what an Authority is made of. BaseURL, Store, Keys and Roles are required.
 type Options struct {
+	// Published are further public keys of the service, by their ids, which sign no tokens: callers find
+	// them with the others. They are for Ed25519.
+	Published map[string]ed25519.PublicKey
 	// BaseURL is the public FHIR base. The endpoints for tokens lie beside it, at the root of its
 	// host.
 	BaseURL string
@@ -76,6 +80,7 @@ type Authority struct {
 	store        *store.Store
 	roles        permission.Roles
 	discovery    map[string]any
+	published    map[string]ed25519.PublicKey
 	log          *slog.Logger
 	now          func() time.Time
 	verified     *recent.Map[[32]byte, *verified]
@@ -100,7 +105,7 @@ func New(ctx context.Context, o Options) (*Authority, error) {
 	}
 	a := &Authority{
 		base: strings.TrimRight(o.BaseURL, "/"), origin: base.Scheme + "://" + base.Host, issuers: map[string]*issuer{},
-		store: o.Store, roles: o.Roles, discovery: o.Discovery, log: o.Logger, now: o.Now, verified: recent.New[[32]byte, *verified](maxVerified),
+		store: o.Store, roles: o.Roles, discovery: o.Discovery, published: o.Published, log: o.Logger, now: o.Now, verified: recent.New[[32]byte, *verified](maxVerified),
 	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)

@@ -42,5 +42,5 @@ func (a *Authority) ServeKeys(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/jwk-set+json")
 	w.Header().Set("Cache-Control", "public, max-age=60")
-	_, _ = w.Write(set.jwks())
+	_, _ = w.Write(set.jwks(a.published))
 }

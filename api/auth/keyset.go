@@ -148,11 +148,14 @@ func parseJWK(raw json.RawMessage) (key, error) {
 
 func thumbprintText(sum []byte) string { return base64.RawURLEncoding.EncodeToString(sum) }
 
-// jwks writes a JWK Set.
-func (s *keySet) jwks() []byte {
+// jwks writes a JWK Set, with further keys.
+func (s *keySet) jwks(more map[string]ed25519.PublicKey) []byte {
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 	for _, k := range s.keys {
 		set.Keys = append(set.Keys, jose.JSONWebKey{Key: k.public, KeyID: k.kid, Algorithm: k.alg, Use: "sig"})
+	}
+	for id, public := range more {
+		set.Keys = append(set.Keys, jose.JSONWebKey{Key: public, KeyID: id, Algorithm: string(jose.EdDSA), Use: "sig"})
 	}
 	var out bytes.Buffer
 	if err := json.NewEncoder(&out).Encode(set); err != nil { // keys that were parsed or made: cannot happen
