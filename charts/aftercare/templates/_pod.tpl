@@ -88,7 +88,7 @@ spec:
           mountPath: /database
           readOnly: true
         {{- end }}
-        {{- if and .Values.tokens.enabled .Values.tokens.keysSecretName }}
+        {{- if .Values.tokens.keysSecretName }}
         - name: keys
           mountPath: /keys
           readOnly: true
@@ -122,7 +122,7 @@ spec:
           - key: ca.crt
             path: ca.crt
     {{- end }}
-    {{- if and .Values.tokens.enabled .Values.tokens.keysSecretName }}
+    {{- if .Values.tokens.keysSecretName }}
     - name: keys
       secret:
         secretName: {{ .Values.tokens.keysSecretName }}
