@@ -183,6 +183,9 @@ func TestRecordsSayWhatWasDisclosed(t *testing.T) {
 		if last.Agent.Client != "engine" || last.Agent.TokenID == "" || last.Agent.Issuer == "" || last.Agent.Address != "127.0.0.1" {
 			t.Errorf("%s %s: by %+v", ask.method, ask.path, last.Agent)
 		}
+		if fmt.Sprint(last.Purposes) != "[BTG]" || last.Emergency != "unconscious" {
+			t.Errorf("%s %s: for %v, because of %q", ask.method, ask.path, last.Purposes, last.Emergency)
+		}
 		if len(last.Trace) != 32 || len(last.Span) != 16 {
 			t.Errorf("%s %s: trace %q, span %q", ask.method, ask.path, last.Trace, last.Span)
 		}
