@@ -123,6 +123,11 @@ var operations = []Operation{
 		Name: "consistency", Definition: fhir.Canonical + "/OperationDefinition/AuditEvent-consistency",
 		Types: []string{eventType}, OnType: true, act: (*Service).consistency,
 	},
+	{
+		Name: "completeness", Definition: fhir.Canonical + "/OperationDefinition/AuditEvent-completeness",
+		Types: []string{eventType}, OnType: true, act: (*Service).completeness,
+		Limits: "At most 1000 records; not in a Bundle.",
+	},
 }
 
 // Operations lists what Operate offers. The caller must not change the list.

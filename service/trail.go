@@ -28,6 +28,8 @@ type Trail struct {
 	stated *fhir.Resource
 	// logged is set once it is in the log, because the write that it is about is.
 	logged bool
+	// part tells that it is that of an entry of a Bundle.
+	part bool
 	// leaf is the hash of the record as the log has it.
 	leaf tree.Hash
 }
@@ -79,7 +81,7 @@ func (t *Trail) entry() *Trail {
 	if t == nil {
 		return nil
 	}
-	e := &Trail{record: t.record}
+	e := &Trail{record: t.record, part: true}
 	e.record.Code, e.record.Type, e.record.Target, e.record.Operation, e.record.Query, e.record.Shown, e.record.Patients = "", "", "", "", "", nil, nil
 	t.entries = append(t.entries, e)
 	return e
