@@ -61,6 +61,11 @@ func TestAuditCommands(t *testing.T) {
 		{"audit prove 1", 0, "record 1 of a.example/fhir"},
 		{"audit prove 1 --json", 0, `"filter":"record 1"`},
 		{"audit prove x", 1, "no id"},
+		{"audit erase --patient p1", 1, "--reason"},
+		{"audit erase --reason asked", 1, "--patient"},
+		{"audit erase --patient p2 --reason asked", 1, "No record"},
+		{"audit erase --patient p1 --reason asked", 0, "1 records were erased; 0 of them"},
+		{"audit verify", 0, "1 were erased as the log says"},
 		{"audit prove 1000", 1, "no AuditEvent"},
 	} {
 		code, out, errs := command(step.args)

@@ -82,7 +82,7 @@ func (p *program) usedLog(ctx context.Context, cfg config.Config, db *store.Stor
 		return nil, err
 	}
 	if log == nil {
-		return nil, errors.New("AFTERCARE_AUDIT: is off, so no log is kept")
+		return nil, errAuditOff
 	}
 	r := recordOf(audit.LogUsed, command, details...)
 	if patient != "" {

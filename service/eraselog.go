@@ -1,0 +1,61 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"aftercare/fhir"
+	"aftercare/service/audit"
+	"aftercare/service/store"
+)
+
+// LogErasure is what an erasure came to: how many records about the patient were erased now, and how many
+// of these were about others too.
+type LogErasure struct{ Records, Shared int }
+
+// Erase takes away the keys of all records about a patient, so that nobody can open them any more. They
+// stay leaves of the tree, and links of chains. That this was done, and why, is a record itself, which r
+// begins and which does not name the patient.
+func (l *Log) Erase(ctx context.Context, patient, reason string, r audit.Record) (done LogErasure, err error) {
+	subject := l.sealer.Subject(patient)
+	err = l.store.WriteLog(ctx, func(ctx context.Context, tx *store.Tx) error {
+		done = LogErasure{} // this may run again
+		var positions []int64
+		_, position, err := tx.LogSubject(ctx, subject[:])
+		for err == nil && position > 0 {
+			row, failed := tx.LoggedAt(ctx, position)
+			if failed != nil {
+				return failed
+			}
+			leaf, failed := audit.ParseLeaf(row.Leaf)
+			if failed != nil || leaf.LinkOf(subject) == nil || leaf.LinkOf(subject).Before >= position {
+				if row.Position == position && row.Leaf == nil {
+					return errors.New("a record about the patient is in an archive; erase it there first")
+				}
+				return &damage{position, "is not in the chain of its patient"}
+			}
+			if row.Key != nil {
+				positions = append(positions, position)
+				if len(leaf.Links) > 1 {
+					done.Shared++
+				}
+			}
+			position = leaf.LinkOf(subject).Before
+		}
+		if err != nil {
+			return err
+		}
+		if done.Records = len(positions); done.Records == 0 {
+			return fhir.Errorf(fhir.NotFound, "not-found", "", "No record in the log about this patient has a key.")
+		}
+		slices.Reverse(positions)
+		if err := tx.EraseLogged(ctx, positions); err != nil {
+			return err
+		}
+		erased := r
+		erased.Details = append(slices.Clone(r.Details), audit.Erasure(subject, positions, reason)...)
+		return l.Append(ctx, tx, erased)
+	})
+	return done, asDamage(err)
+}
