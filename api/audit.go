@@ -129,12 +129,19 @@ func (w *auditedWriter) open() {
 		}
 	}
 	// A caller who has gone may have got a part of the answer.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.g.Request.Context()), logTimeout)
+	wait := logTimeout
+	if failed := reason != nil && fhir.KindOf(reason) == fhir.Unavailable; failed {
+		wait = failedTimeout
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.g.Request.Context()), wait)
 	defer cancel()
 	if err := w.api.service.LogTrail(ctx, w.trail, w.Status(), reason); err != nil {
 		if w.api.bestEffort {
 			w.api.log.ErrorContext(ctx, "a request is not in the auditor's log", "error", err)
 			return
+		}
+		if w.Status() == http.StatusServiceUnavailable {
+			return // it says why already, and maybe more, and shows nothing
 		}
 		_ = w.g.Error(err)
 		w.refuse()
@@ -161,6 +168,9 @@ func (w *auditedWriter) refuse() {
 	w.ResponseWriter.WriteHeader(http.StatusServiceUnavailable)
 	_, _ = w.ResponseWriter.Write(fhir.Outcome(fhir.Issue{Severity: "error", Code: "transient", Text: "The auditor's log cannot be written, so this cannot be answered; try again."}))
 }
+
+// Unwrap lets the deadlines of the connection be set through it (http.ResponseController).
+func (w *auditedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *auditedWriter) WriteHeaderNow() {
 	if w.open(); !w.refused {
@@ -191,6 +201,9 @@ const maxAuditIDs = 100
 
 // logTimeout is how long the log may take before an answer is refused.
 const logTimeout = 10 * time.Second
+
+// failedTimeout is how long it may take for a request that the database was not there for.
+const failedTimeout = time.Second
 
 // inOwnWords is the error of an answer that tells of it in its own words, as OAuth does.
 func inOwnWords(status int) error {

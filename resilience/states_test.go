@@ -227,11 +227,14 @@ func TestConnectionsAreCut(t *testing.T) {
 }
 
 // TestDatabaseIsReadOnly switches the database to read-only, as some hosts do when a disk is
-// nearly full, and back.
+// nearly full, and back. Whoever wants to be able to read then does without a complete log.
 func TestDatabaseIsReadOnly(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Start(t, "fsync=on")
-	p := newProgram(t, server.Database(t))
+	database := server.Database(t)
+	strict := newProgram(t, database)
+	strict.start(t)
+	p := newProgram(t, database, "AFTERCARE_AUDIT=best-effort")
 	p.start(t)
 	c := p.client(t)
 	works(t, c, "before")
@@ -246,13 +249,16 @@ func TestDatabaseIsReadOnly(t *testing.T) {
 			unavailable(t, "a write", write(c, "read-only-"+connections))
 			c.must(t, 200, "GET /fhir/Basic/before", "")
 			c.must(t, 200, "GET /fhir/Basic?_id=before", "")
+			unavailable(t, "a read that the log cannot have", strict.client(t).send("GET /fhir/Basic/before", ""))
 			probes(t, c, true) // for those who read
 			server.Exec(t, "postgres", "ALTER SYSTEM RESET default_transaction_read_only")
 			server.Exec(t, "postgres", "SELECT pg_reload_conf()")
 			works(t, c, "after-"+connections)
 			c.must(t, 404, "GET /fhir/Basic/read-only-"+connections, "")
+			works(t, strict.client(t), "after-strictly-"+connections)
 		})
 	}
+	strict.stop(t)
 	p.stop(t)
 }
 
@@ -325,8 +331,14 @@ func TestDiskIsFull(t *testing.T) {
 	if _, err := exec.LookPath("prlimit"); err != nil {
 		t.Skip("there is no prlimit (package util-linux)")
 	}
+	for _, audit := range []string{"required", "best-effort"} {
+		t.Run(audit, func(t *testing.T) { diskIsFull(t, audit) })
+	}
+}
+
+func diskIsFull(t *testing.T, audit string) {
 	database := "sqlite:" + filepath.Join(t.TempDir(), "full.db")
-	p := newProgram(t, database)
+	p := newProgram(t, database, "AFTERCARE_AUDIT="+audit)
 	p.start(t)
 	c := p.client(t)
 	works(t, c, "before")
@@ -343,8 +355,13 @@ func TestDiskIsFull(t *testing.T) {
 	large := strings.Replace(named("large", "large"), "made for a test", strings.Repeat("x", 1<<20), 1)
 	full := c.send("PUT /fhir/Basic/large", large)
 	unavailable(t, "a write", full)
-	c.must(t, 200, "GET /fhir/Basic/before", "")
-	c.must(t, 200, "GET /fhir/Basic?_id=before", "")
+	for _, read := range []string{"GET /fhir/Basic/before", "GET /fhir/Basic?_id=before"} {
+		if a := c.send(read, ""); audit == "required" {
+			unavailable(t, "a read that the log cannot have", a)
+		} else if a.status != 200 {
+			t.Errorf("%s: %d %s", read, a.status, a.body)
+		}
+	}
 	if a := c.send("GET /healthz", ""); a.status != 200 {
 		t.Errorf("/healthz: %d", a.status)
 	}
@@ -365,7 +382,7 @@ func TestDiskIsFull(t *testing.T) {
 func TestAnotherHoldsTheFile(t *testing.T) {
 	t.Parallel()
 	database := "sqlite:" + filepath.Join(t.TempDir(), "held.db")
-	p := newProgram(t, database)
+	p := newProgram(t, database, "AFTERCARE_AUDIT=off")
 	p.start(t)
 	c := p.client(t)
 	works(t, c, "before")
