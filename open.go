@@ -36,10 +36,14 @@ func open(ctx context.Context, cfg config.Config, base string, sameIndex bool, o
 	if err != nil {
 		return nil, nil, errors.Join(err, db.Close())
 	}
+	var witnesses []service.Witness
+	for _, w := range cfg.AuditWitnesses {
+		witnesses = append(witnesses, service.Witness{Key: w.Key, URL: w.URL})
+	}
 	s, err := service.New(ctx, service.Options{
 		Store: db, Definitions: known, BaseURL: base, Zone: cfg.Zone, PoliciesOff: cfg.PoliciesOff, References: cfg.References,
 		Logger: o.Logger, Software: versionName(), MaxResource: cfg.MaxBody, QueryLimit: cfg.QueryLimit, SameIndex: sameIndex,
-		LogSecret: secret, LogKey: key, MeterProvider: o.MeterProvider,
+		LogSecret: secret, LogKey: key, Witnesses: witnesses, MeterProvider: o.MeterProvider,
 		OAuth: endpoints(cfg, base),
 	})
 	if err != nil {

@@ -27,6 +27,8 @@ type Config struct {
 	Keys string
 	// Audit is AuditRequired, AuditBestEffort or AuditOff.
 	Audit string
+	// AuditWitnesses are asked to cosign the checkpoints of the log.
+	AuditWitnesses []Witness
 	// Auth is "none" or "jwt".
 	Auth string
 	// AuthAudience is what a token must name as its audience, "" for the base URL. AuthIssuer, with

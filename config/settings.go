@@ -79,6 +79,8 @@ var settings = func() []Setting {
 			Meaning: "PEM file of the certificate's private key"},
 		{Name: "AUDIT", Default: AuditRequired, set: oneOf(func(c *Config) *string { return &c.Audit }, AuditRequired, AuditBestEffort, AuditOff),
 			Meaning: "required refuses what the auditor's log cannot have, best-effort answers it, off keeps no log"},
+		{Name: "AUDIT_WITNESSES", set: setWitnesses,
+			Meaning: "witnesses that cosign the checkpoints of the auditor's log: KEY URL of each, with commas between them"},
 		{Name: "LOG_LEVEL", Default: "info", set: setLogLevel,
 			Meaning: "debug, info, warn or error"},
 		{Name: "LOG_FORMAT", Default: "json", set: oneOf(func(c *Config) *string { return &c.LogFormat }, "json", "text"),

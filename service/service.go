@@ -36,7 +36,9 @@ type Options struct {
 	LogSecret []byte
 	// LogKey signs the checkpoints of the log; without it no tree is built over the log.
 	LogKey *tree.Key
-	Logger *slog.Logger
+	// Witnesses cosign the checkpoints of the log.
+	Witnesses []Witness
+	Logger    *slog.Logger
 	// MeterProvider is OpenTelemetry's global one if nil.
 	MeterProvider metric.MeterProvider
 	// Now and NewID are the clock and the source of ids; tests fix them.
@@ -69,6 +71,7 @@ type Service struct {
 	auditLog    *Log // nil where none is kept
 	log         *slog.Logger
 	meters      metric.MeterProvider
+	witnesses   []Witness
 	now         func() time.Time
 	newID       func() string
 	maxEntries  int
@@ -143,7 +146,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 func begin(ctx context.Context, o Options, known *knowledge) (*Service, error) {
 	s := &Service{
 		knowledge: known, store: o.Store, baseURL: o.BaseURL, mustExist: o.References == "exist", log: o.Logger, now: o.Now, newID: o.NewID,
-		maxEntries: o.MaxBundleEntries, maxResource: o.MaxResource, queryLimit: o.QueryLimit, stageFrom: stageFrom, maxReports: maxReports, software: o.Software, oauth: o.OAuth, progressPause: progressPause, meters: o.MeterProvider,
+		maxEntries: o.MaxBundleEntries, maxResource: o.MaxResource, queryLimit: o.QueryLimit, stageFrom: stageFrom, maxReports: maxReports, software: o.Software, oauth: o.OAuth, progressPause: progressPause, meters: o.MeterProvider, witnesses: o.Witnesses,
 	}
 	if s.store == nil || s.baseURL == "" {
 		return nil, errors.New("service: Store and BaseURL are required")
