@@ -187,7 +187,7 @@ func answers(t testing.TB, database string) map[string]string {
 		follow("history", func(pairs []search.Pair) ([]byte, error) {
 			return s.History(t.Context(), service.Anonymous, "", "", pairs)
 		}, []search.Pair{{Name: "_count", Value: "37"}})
-		for _, typ := range fhir.ServedTypes() {
+		for _, typ := range fhir.StoredTypes() {
 			for _, query := range []string{"_count=11", "_lastUpdated=gt2026-01-01&_count=50"} {
 				pairs, err := search.ParsePairs(query)
 				if err != nil {

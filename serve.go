@@ -129,6 +129,7 @@ func startWorkers(svc *service.Service, db *store.Store) (end func()) {
 	workers.Go(func() { svc.KeepProgress(ctx) })
 	workers.Go(func() { svc.KeepIntegrated(ctx) })
 	workers.Go(func() { svc.KeepWitnessed(ctx) })
+	workers.Go(func() { svc.KeepLogIndexed(ctx) })
 	return func() {
 		cancel()
 		workers.Wait()

@@ -6,6 +6,7 @@ import (
 
 	"aftercare/fhir"
 	"aftercare/fhir/search"
+	"aftercare/service"
 )
 
 // maxQuery limits the query string of a URL, maxForm the form of a POST search; in
@@ -31,6 +32,7 @@ func readParameters(c *call) ([]search.Pair, error) {
 	if err != nil {
 		return nil, err
 	}
+	service.Sent(c.ctx(), form)
 	more, err := search.ParsePairs(form)
 	return append(pairs, more...), err
 }

@@ -38,7 +38,7 @@ func TestAddresses(t *testing.T) {
 		{"search of all of a compartment", "GET", "/fhir/Patient/p1/*", 200, ""},
 		{"search of all of a compartment, escaped", "GET", "/fhir/Patient/p1/%2A", 200, ""},
 		{"search of a compartment by form", "POST", "/fhir/Patient/p1/*/_search", 200, ""},
-		{"search of a compartment of a read-only type", "POST", "/fhir/Patient/p1/AuditEvent/_search", 200, ""},
+		{"search of a compartment for what the log holds", "POST", "/fhir/Patient/p1/AuditEvent/_search", 404, "not-found"},
 		{"health", "GET", "/healthz", 200, ""},
 		{"ready", "GET", "/readyz", 200, ""},
 		{"metrics", "GET", "/metrics", 200, ""},
@@ -121,7 +121,7 @@ func TestAllowNamesWhatIsOffered(t *testing.T) {
 		"/Patient/_history": reading, "/Patient/p1/_history": reading, "/Patient/p1/_history/1": reading,
 		"/Patient/p1/Goal": reading, "/Patient/p1/*": reading, "/Patient/p1/*/_search": "OPTIONS, POST",
 		"/AuditEvent": reading, "/AuditEvent/1": reading, "/AuditEvent/_search": "OPTIONS, POST",
-		"/$meta": "GET, HEAD, OPTIONS, POST", "/Patient/p1/$meta": "GET, HEAD, OPTIONS, POST", "/AuditEvent/1/$meta": "GET, HEAD, OPTIONS, POST",
+		"/$meta": "GET, HEAD, OPTIONS, POST", "/Patient/p1/$meta": "GET, HEAD, OPTIONS, POST",
 		"/Patient/p1/$meta-add": "OPTIONS, POST", "/Patient/p1/$everything": "GET, HEAD, OPTIONS, POST", "/AuditEvent/1/$meta-add": "OPTIONS",
 	} {
 		offered := strings.Split(allow, ", ")

@@ -19,6 +19,18 @@ var operationTries = map[string]func(s *server, t *testing.T, typ, id string) an
 	"everything": func(s *server, t *testing.T, typ, id string) answer {
 		return s.send(t, "GET /"+typ+"/"+id+"/$everything", "")
 	},
+	"proof": func(s *server, t *testing.T, typ, id string) answer {
+		return s.send(t, "GET /"+typ+"/"+id+"/$proof", "")
+	},
+	"checkpoint": func(s *server, t *testing.T, typ, _ string) answer {
+		return s.send(t, "GET /"+typ+"/$checkpoint", "")
+	},
+	"completeness": func(s *server, t *testing.T, typ, _ string) answer {
+		return s.send(t, "GET /"+typ+"/$completeness?patient=none", "")
+	},
+	"consistency": func(s *server, t *testing.T, typ, _ string) answer {
+		return s.send(t, "GET /"+typ+"/$consistency?from=1&to=1", "")
+	},
 	"meta": func(s *server, t *testing.T, typ, id string) answer {
 		return s.send(t, "GET /"+typ+"/"+id+"/$meta", "")
 	},
@@ -86,8 +98,10 @@ func TestListedOperationsAreTrue(t *testing.T) {
 		m := readStatement(t, s)
 		bodies := minimal(t)
 		for typ, r := range m.resources {
-			const id = "operated"
-			body := bodies[typ]
+			id, body := "operated", bodies[typ]
+			if body == "" {
+				id = firstEvent
+			}
 			if typ == "Composition" { // its subject and author are part of the document
 				s.send(t, "PUT /Patient/none", patient("none", ""))
 				s.send(t, "PUT /Practitioner/none", `{"resourceType":"Practitioner","id":"none"}`)

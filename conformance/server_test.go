@@ -16,6 +16,8 @@ import (
 	"aftercare/definitions"
 	"aftercare/fhir"
 	"aftercare/service"
+	"aftercare/service/audit"
+	"aftercare/service/audit/tree"
 	"aftercare/service/store"
 	"aftercare/service/store/postgrestest"
 )
@@ -94,6 +96,20 @@ func openStore(t testing.TB, database string, logger *slog.Logger) *store.Store 
 	return db
 }
 
+// logKey signs for the log of a service.
+func logKey(t testing.TB) *tree.Key {
+	t.Helper()
+	text, err := tree.NewKey("conformance.example/fhir")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := tree.ReadKey(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
 // newService is a service on a store, without HTTP.
 func newService(t testing.TB, db *store.Store, base string, logger *slog.Logger) *service.Service {
 	t.Helper()
@@ -105,7 +121,7 @@ func newService(t testing.TB, db *store.Store, base string, logger *slog.Logger)
 	if err != nil {
 		t.Fatal(err)
 	}
-	svc, err := service.New(t.Context(), service.Options{Store: db, Definitions: known, BaseURL: base, Zone: zone, Logger: logger})
+	svc, err := service.New(t.Context(), service.Options{Store: db, Definitions: known, BaseURL: base, Zone: zone, Logger: logger, LogSecret: bytes.Repeat([]byte{1}, audit.SecretSize), LogKey: logKey(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,11 +1,16 @@
 package fhir
 
+import "slices"
+
 // ServedType is a resource type that the service stores and serves. Types are data:
 // no other place lists them.
 type ServedType struct {
 	Name string
 	// ReadOnly types are written by the service alone; callers read and search them.
 	ReadOnly bool
+	// Logged types are not stored as resources: they are what the auditor's log is shown as. They are
+	// searched by themselves alone, and nobody has them but who may read all of them.
+	Logged bool
 }
 
 var servedTypes = []ServedType{
@@ -23,8 +28,10 @@ var servedTypes = []ServedType{
 	{Name: "List"}, {Name: "PlanDefinition"}, {Name: "ActivityDefinition"}, {Name: "Library"},
 	{Name: "ValueSet"}, {Name: "CodeSystem"}, {Name: "ConceptMap"}, {Name: "NamingSystem"},
 	{Name: "StructureDefinition"}, {Name: "SearchParameter"}, {Name: "OperationDefinition"},
-	{Name: "CapabilityStatement"}, {Name: "Basic"}, {Name: "AuditEvent", ReadOnly: true},
+	{Name: "CapabilityStatement"}, {Name: "Basic"}, {Name: "AuditEvent", ReadOnly: true, Logged: true},
 }
+
+var storedTypes = slices.DeleteFunc(slices.Clone(servedTypes), func(t ServedType) bool { return t.Logged })
 
 var servedByName = func() map[string]ServedType {
 	m := make(map[string]ServedType, len(servedTypes))
@@ -36,6 +43,9 @@ var servedByName = func() map[string]ServedType {
 
 // ServedTypes lists the types in the order that the CapabilityStatement shows.
 func ServedTypes() []ServedType { return servedTypes }
+
+// StoredTypes are those of ServedTypes of which resources are stored.
+func StoredTypes() []ServedType { return storedTypes }
 
 // Served looks a type up by its exact name.
 func Served(name string) (ServedType, bool) {

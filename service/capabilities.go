@@ -15,7 +15,10 @@ var ofSearches = [][2]string{{"_filter", "special"}, {"_has", "string"}, {"_list
 
 // includes are the values that _include and _revinclude may have in searches of a type.
 func (s *Service) includes(typ string) (include, reverse []string) {
-	for _, t := range fhir.ServedTypes() {
+	if ofLog(typ) {
+		return nil, nil
+	}
+	for _, t := range fhir.StoredTypes() {
 		for _, p := range s.registry.Parameters(t.Name) {
 			if p.Kind != search.Reference {
 				continue
@@ -34,6 +37,9 @@ func (s *Service) includes(typ string) (include, reverse []string) {
 	}
 	return include, append(reverse, "*")
 }
+
+// logLimits is what the CapabilityStatement says of types that the log is shown as.
+const logLimits = "The auditor's log. Its records have one version each. They are searched alone: a search or a history of the whole system, a patient's compartment, $everything, includes and chains leave them out; patient.identifier is the one chain. The order is _sort=-date or date. The modifier :not is for tokens, :identifier for agent and entity."
 
 // Capabilities is the CapabilityStatement (https://hl7.org/fhir/R4/capabilitystatement.html),
 // made from the table of served types and the search registry that requests run on. The caller
@@ -56,6 +62,7 @@ func (s *Service) describeItself() []byte {
 	}
 	type resource struct {
 		Type              string      `json:"type"`
+		Documentation     string      `json:"documentation,omitempty"`
 		Interaction       []code      `json:"interaction"`
 		Versioning        string      `json:"versioning"`
 		ReadHistory       bool        `json:"readHistory"`
@@ -101,16 +108,23 @@ func (s *Service) describeItself() []byte {
 			ConditionalRead: "full-support", ConditionalDelete: "not-supported", ReferencePolicy: []string{"literal", "local"},
 		}
 		r.Interaction = codes("read", "vread", "history-instance", "history-type", "search-type")
+		if t.Logged {
+			r.Documentation, r.Interaction = logLimits, codes("read", "vread", "history-instance", "search-type")
+		}
 		if !t.ReadOnly {
 			r.Interaction = append(r.Interaction, codes("create", "update", "patch", "delete")...)
 			r.UpdateCreate, r.ConditionalCreate, r.ConditionalUpdate, r.ConditionalDelete = true, true, true, "single"
 		}
 		for _, p := range s.registry.Parameters(t.Name) {
 			r.SearchParam = append(r.SearchParam, parameter{p.Code, p.Definition, p.Kind.Name()})
-			everywhere[p.Code]++
 		}
 		r.SearchInclude, r.SearchRevInclude = s.includes(t.Name)
-		last = r.SearchParam
+		if !t.Logged { // which are searched alone
+			for _, p := range r.SearchParam {
+				everywhere[p.Name]++
+			}
+			last = r.SearchParam
+		}
 		for _, o := range operations {
 			if o.OfferedFor(t.Name) && (o.OnType || o.OnInstance) && !(o.Changes && t.ReadOnly) {
 				r.Operation = append(r.Operation, operation{o.Name, o.Definition, o.Limits})
@@ -119,7 +133,7 @@ func (s *Service) describeItself() []byte {
 		server.Resource = append(server.Resource, r)
 	}
 	for _, p := range last {
-		if everywhere[p.Name] == len(server.Resource) {
+		if everywhere[p.Name] == len(fhir.StoredTypes()) {
 			server.SearchParam = append(server.SearchParam, p)
 		}
 	}

@@ -60,7 +60,7 @@ func (e *everythingQuery) support(ctx context.Context, r *store.Reader, patient 
 }
 
 func (e *everythingQuery) wantsSupport() bool {
-	return slices.ContainsFunc(fhir.ServedTypes(), func(t fhir.ServedType) bool { return e.supports(t.Name) && e.wants(t.Name) })
+	return slices.ContainsFunc(fhir.StoredTypes(), func(t fhir.ServedType) bool { return e.supports(t.Name) && e.wants(t.Name) })
 }
 
 // supports reports whether resources of a type can be no patient's data.
@@ -73,8 +73,8 @@ func (e *everythingQuery) supports(typ string) bool {
 			return e.record[i].shared
 		}
 	}
-	_, served := fhir.Served(typ)
-	return served
+	t, served := fhir.Served(typ)
+	return served && !t.Logged
 }
 
 // references are those that the record holds to resources that may be support. The value

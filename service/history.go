@@ -47,6 +47,9 @@ func (s *Service) readHistory(typ, id string, pairs []search.Pair) (func(context
 	if err != nil {
 		return nil, err
 	}
+	if ofLog(typ) {
+		return s.historyOfLogged(&q, applied)
+	}
 	return func(ctx context.Context, r *store.Reader) ([]byte, error) {
 		page, err := r.History(ctx, q)
 		switch {

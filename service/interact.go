@@ -81,12 +81,14 @@ func (s *Service) permitSystem(p *Principal, i interaction) error {
 }
 
 func (s *Service) mayReadAny(p *Principal) bool {
-	return slices.ContainsFunc(fhir.ServedTypes(), func(t fhir.ServedType) bool { return s.may(p, t.Name, searching) })
+	return slices.ContainsFunc(fhir.StoredTypes(), func(t fhir.ServedType) bool { return s.may(p, t.Name, searching) })
 }
 
-// may reports whether the caller may do the actions with some resources of a type.
+// may reports whether the caller may do the actions with some resources of a type; with all, of a type
+// that the log is shown as.
 func (s *Service) may(p *Principal, typ string, do permission.Actions) bool {
-	return do != 0 && !s.part(p, typ, do).None
+	part := s.part(p, typ, do)
+	return do != 0 && !part.None && (part.All() || !ofLog(typ))
 }
 
 func forbidden(code, typ string) error {

@@ -96,7 +96,7 @@ const labelScan = 200_000
 func (s *Service) labelsInUse(ctx context.Context, r *store.Reader, in *invocation) (Answer, error) {
 	found := labels{}
 	scanned := 0
-	for _, t := range fhir.ServedTypes() {
+	for _, t := range fhir.StoredTypes() {
 		if in.Type != "" && in.Type != t.Name || !s.mayRead(in.principal, t.Name) {
 			continue
 		}

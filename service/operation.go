@@ -53,7 +53,11 @@ type answering func(ctx context.Context, r *store.Reader) (Answer, error)
 
 // OfferedFor reports whether the operation can be asked of a resource type.
 func (o *Operation) OfferedFor(typ string) bool {
-	return len(o.Types) == 0 || slices.Contains(o.Types, typ)
+	if len(o.Types) == 0 {
+		t, _ := fhir.Served(typ)
+		return !t.Logged || o.Changes // what changes something is refused as what it is
+	}
+	return slices.Contains(o.Types, typ)
 }
 
 var operations = []Operation{

@@ -245,7 +245,7 @@ func TestCapabilityStatementListsOperations(t *testing.T) {
 		"Observation": {"lastn", "stats", "interpret", "meta", "meta-add", "meta-delete"},
 		"Composition": {"document", "meta", "meta-add", "meta-delete"},
 		"Goal":        {"meta", "meta-add", "meta-delete"},
-		"AuditEvent":  {"meta", "proof", "checkpoint", "consistency", "completeness"},
+		"AuditEvent":  {"proof", "checkpoint", "consistency", "completeness"},
 	} {
 		if !slices.Equal(listed[typ], want) {
 			t.Errorf("%s: %v, want %v", typ, listed[typ], want)

@@ -96,7 +96,7 @@ func (q *question) types() ([]string, error) {
 		return []string{q.in.typ}, nil
 	}
 	var all []string
-	for _, t := range fhir.ServedTypes() {
+	for _, t := range fhir.StoredTypes() {
 		all = append(all, t.Name)
 	}
 	return q.readable(all), nil

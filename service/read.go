@@ -15,7 +15,7 @@ func (s *Service) Read(ctx context.Context, p Principal, typ, id string) (*fhir.
 	var found *fhir.Resource
 	err := s.interact(ctx, p, interaction{"read", typ, id}, func(ctx context.Context) error {
 		return s.view(ctx, &p, permission.Read, func(ctx context.Context, r *store.Reader) (err error) {
-			if found, err = read(ctx, r, typ, id); err == nil {
+			if found, err = s.current(ctx, r, typ, id); err == nil {
 				trailOf(ctx).shows(found)
 			}
 			return err
@@ -30,7 +30,7 @@ func (s *Service) VRead(ctx context.Context, p Principal, typ, id, version strin
 	var found *fhir.Resource
 	err := s.interact(ctx, p, interaction{"vread", typ, id}, func(ctx context.Context) error {
 		return s.view(ctx, &p, permission.Read, func(ctx context.Context, r *store.Reader) (err error) {
-			if found, err = vread(ctx, r, typ, id, version); err == nil {
+			if found, err = s.past(ctx, r, typ, id, version); err == nil {
 				err = s.showPast(ctx, found)
 			}
 			return err

@@ -45,9 +45,9 @@ func (s *Service) reading(p Principal, q *request) (reading, error) {
 	switch code := q.code(); code {
 	case "read", "vread":
 		return func(ctx context.Context, r *store.Reader) (entry, error) {
-			res, err := read(ctx, r, t.typ, t.id)
+			res, err := s.current(ctx, r, t.typ, t.id)
 			if code == "vread" {
-				res, err = vread(ctx, r, t.typ, t.id, t.version)
+				res, err = s.past(ctx, r, t.typ, t.id, t.version)
 			}
 			if err != nil {
 				return entry{}, err

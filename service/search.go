@@ -42,6 +42,9 @@ func (s *Service) search(ctx context.Context, p Principal, in scope, pairs []sea
 		if err != nil {
 			return err
 		}
+		if err := s.prepareLog(ctx, in.typ); err != nil {
+			return err
+		}
 		return s.view(ctx, &p, searching, func(ctx context.Context, r *store.Reader) (err error) {
 			out, err = q.searchset(ctx, r)
 			return err

@@ -20,6 +20,9 @@ func (q *question) searchset(ctx context.Context, r *store.Reader) ([]byte, erro
 			return nil, err
 		}
 	}
+	if ofLog(q.in.typ) {
+		return q.logSearchset(ctx, r)
+	}
 	query, err := q.on(ctx, r)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"aftercare/fhir"
+	"aftercare/service/audit"
 	"aftercare/service/audit/tree"
 	"aftercare/service/permission"
 	"aftercare/service/store"
@@ -69,6 +70,7 @@ type Service struct {
 	baseURL     string
 	mustExist   bool // that targets on this server exist
 	auditLog    *Log // nil where none is kept
+	logIndex    *logIndex
 	log         *slog.Logger
 	meters      metric.MeterProvider
 	witnesses   []Witness
@@ -170,8 +172,12 @@ func begin(ctx context.Context, o Options, known *knowledge) (*Service, error) {
 	if err := s.store.Declare(ctx, s.registry.Fingerprints(s.zone, s.baseURL), !o.SameIndex); err != nil {
 		return nil, err
 	}
+	terms, err := audit.NewTerms(o.LogSecret, s.site())
+	if err != nil {
+		return nil, err
+	}
+	s.logIndex = newLogIndex(s.store, terms, s.log)
 	if o.LogSecret != nil {
-		var err error
 		if s.auditLog, err = OpenLog(ctx, s.store, o.LogSecret, s.now); err != nil {
 			return nil, err
 		}

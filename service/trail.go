@@ -341,6 +341,19 @@ func (t *Trail) because(err error) {
 	}
 }
 
+// Sent adds the form of a search to what was asked, as if it stood in the URL.
+func Sent(ctx context.Context, form string) {
+	t := trailOf(ctx)
+	if t == nil || form == "" {
+		return
+	}
+	join := "?"
+	if strings.Contains(t.record.Query, "?") {
+		join = "&"
+	}
+	t.record.Query += join + form
+}
+
 // By says who asks.
 func (t *Trail) By(p Principal) {
 	t.record.Agent = audit.Agent{Client: p.Client, Issuer: p.Issuer, Subject: p.Subject, User: p.User, TokenID: p.TokenID, Roles: p.Roles, Address: t.record.Agent.Address}

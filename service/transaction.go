@@ -19,6 +19,9 @@ func (s *Service) transaction(ctx context.Context, p Principal, entries []reques
 		r := &entries[i]
 		r.leaveTrail(ctx)
 		err := s.permit(&p, interaction{r.code(), r.target.typ, r.target.id})
+		if err == nil && r.code() == "search-type" {
+			err = s.prepareLog(ctx, r.target.typ)
+		}
 		if err == nil && r.reads() {
 			readings[i], err = s.reading(p, r)
 		} else if err == nil {

@@ -18,6 +18,9 @@ func (p *parser) clause(typ, name, raw string, links int) (Clause, error) {
 	if links > MaxLinks {
 		return Clause{}, unsupported{problem("a chain has 4 links at most")}
 	}
+	if err := refuseLogged(typ, name); err != nil {
+		return Clause{}, err
+	}
 	if strings.HasPrefix(name, "_has:") {
 		return p.has(typ, name, raw, links)
 	}
@@ -207,6 +210,8 @@ func (p *parser) targets(e *entry, typ string) ([]string, error) {
 	switch {
 	case e.param.Kind != Reference:
 		return nil, problem("only a reference parameter can be chained")
+	case logged(typ):
+		return nil, unsupported{problem(loggedAlone)}
 	case typ != "" && !p.mayBe(e, typ):
 		return nil, problem("the type after the colon is not one that it can refer to; " + e.allowed())
 	case typ != "":
@@ -215,7 +220,7 @@ func (p *parser) targets(e *entry, typ string) ([]string, error) {
 		return e.param.Targets, nil
 	}
 	var all []string
-	for _, t := range fhir.ServedTypes() {
+	for _, t := range fhir.StoredTypes() {
 		all = append(all, t.Name)
 	}
 	return all, nil
@@ -260,6 +265,9 @@ func (p *parser) has(typ, name, raw string, links int) (Clause, error) {
 	source, code := parts[1], parts[2]
 	if p.Registry.types[source] == nil {
 		return Clause{}, problem("the type after _has is not one that is served")
+	}
+	if logged(source) {
+		return Clause{}, unsupported{problem(loggedAlone)}
 	}
 	e := p.entry(source, code)
 	switch {

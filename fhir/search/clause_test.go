@@ -104,7 +104,7 @@ func TestClauses(t *testing.T) {
 		"row 17: Observation?patient._id:missing=true":                       "patient=Patient.not _lastUpdated=always",
 		// https://hl7.org/fhir/R4/search.html#has
 		"Patient?_has:Observation:patient:code=1234-5":                                 "has Observation.patient (code=*|1234-5)",
-		"Patient?_has:Observation:patient:_has:AuditEvent:entity:agent=Practitioner/5": "has Observation.patient (has AuditEvent.entity (agent=Practitioner/5))",
+		"Patient?_has:Observation:patient:_has:Provenance:target:agent=Practitioner/5": "has Observation.patient (has Provenance.target (agent=Practitioner/5))",
 		"Patient?_has:Observation:patient:encounter.status=planned":                    "has Observation.patient (encounter=Encounter.status=*|planned)",
 		"Encounter?patient._has:Group:member:_id=102":                                  "patient=Patient.has Group.member (_id=102)",
 		"row 16: Patient?_has:Procedure:patient:date=ge2024":                           "has Procedure.patient (date=ge 2024-01-01T00:00:00Z..2025-01-01T00:00:00Z)",
@@ -310,7 +310,7 @@ func TestSeveralTypes(t *testing.T) {
 		return q, err
 	}
 	q, err := ask(nil, "_lastUpdated=gt2024&_id=1&_sort=-_lastUpdated&_count=3")
-	if err != nil || q.Type != "" || len(q.Parts) != len(fhir.ServedTypes()) || q.Count != 3 || len(q.Clauses) != 0 {
+	if err != nil || q.Type != "" || len(q.Parts) != len(fhir.StoredTypes()) || q.Count != 3 || len(q.Clauses) != 0 {
 		t.Fatal(err)
 	}
 	for _, part := range q.Parts {
@@ -330,6 +330,7 @@ func TestSeveralTypes(t *testing.T) {
 		t.Errorf("%+v %v", q, err)
 	}
 	for raw, reason := range map[string]string{
+		"_type=AuditEvent":                         "not all of these are resource types",
 		"_type=Nonsense":                           "not all of these are resource types",
 		"_type=":                                   "not all of these are resource types",
 		"_type=Patient&_type=Task":                 "more than once",

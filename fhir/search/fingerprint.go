@@ -21,6 +21,9 @@ func (r *Registry) Fingerprints(zone *time.Location, base string) map[string]map
 	out := map[string]map[string]string{}
 	for typ, t := range r.types {
 		codes := map[string]string{}
+		if logged(typ) {
+			continue // nothing of it is stored
+		}
 		for code, e := range t.byCode {
 			switch {
 			case e.composite != nil:

@@ -32,7 +32,7 @@ func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		"Procedure?patient.identifier=a|b,c&date=ge2024-01-01T00:00+01:00", "Patient?name:missing=true&_count=0", `Task?code=\,\|`,
 		"CarePlan?instantiates-canonical=http://x/y|1", "Observation?subject:Patient.birthdate=1970", "Task?focus.status=x&_cursor=y",
-		"Patient?_has:Observation:patient:_has:AuditEvent:entity:agent=1&identifier:of-type=a|b|c&_id:not=1", "Patient?_text=(a or \"b c\") not d&_list=1",
+		"Patient?_has:Observation:patient:_has:Provenance:target:agent=1&identifier:of-type=a|b|c&_id:not=1", "Patient?_text=(a or \"b c\") not d&_list=1",
 		"Observation?code-value-quantity=a$5|http://unitsofmeasure.org|mg&component-code-value-concept=a$b,c$d&_sort=-date,code&_include:iterate=*",
 		"Observation?code:in=http://vs&code:below=http://t|x&value-quantity=ap5.40||mg&_revinclude=Provenance:target", "Location?near=1|2|3|km&near:missing=true",
 		`Patient?_filter=name co "x" and (birthdate gt 2000)`, "PlanDefinition?url:above=http://x/y&name:exact=A&name:contains=b",

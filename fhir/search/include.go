@@ -43,6 +43,9 @@ func (p *parser) include(pair Pair, modifier string, reverse bool) error {
 			return problem("the first part is not a type that is served")
 		}
 	}
+	if logged(source) || slices.ContainsFunc(p.types, logged) {
+		return unsupported{problem(loggedAlone)}
+	}
 	if source != "" && !reverse && !in.Iterate && !slices.Contains(p.types, source) {
 		return problem("the first part is not a type that is searched; with :iterate it may be one that is included")
 	}
@@ -85,7 +88,7 @@ func (p *parser) include(pair Pair, modifier string, reverse bool) error {
 // searchable are the types to search where typ is one, or all served ones for "".
 func searchable(typ string) []string {
 	var all []string
-	for _, t := range fhir.ServedTypes() {
+	for _, t := range fhir.StoredTypes() {
 		if typ == "" || t.Name == typ {
 			all = append(all, t.Name)
 		}

@@ -5,6 +5,9 @@ import "strings"
 // modifiers are those that a parameter takes (https://hl7.org/fhir/R4/search.html#modifiers),
 // besides the types that a reference can have.
 func (e *entry) modifiers() []string {
+	if logged(e.param.Type) {
+		return loggedParameters[e.param.Code]
+	}
 	var names []string
 	add := func(allowed bool, more ...string) {
 		if allowed {

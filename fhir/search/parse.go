@@ -72,7 +72,7 @@ func (r *Registry) Parse(typ string, pairs []Pair, o Options) (*Query, []fhir.Is
 // type that is left, and Parts has a query for each. Other results are those of Parse.
 func (r *Registry) ParseTypes(types []string, pairs []Pair, o Options) (*Query, []fhir.Issue, error) {
 	if types == nil {
-		for _, t := range fhir.ServedTypes() {
+		for _, t := range fhir.StoredTypes() {
 			types = append(types, t.Name)
 		}
 	}

@@ -50,10 +50,10 @@ func NewRegistry(definitions ...*fhir.Node) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, t := range fhir.ServedTypes() {
+	for _, t := range fhir.StoredTypes() {
 		r.addText(t.Name)
 	}
-	if err := r.addAll(all); err != nil {
+	if err := r.addAll(knowsLogged(all)); err != nil {
 		return nil, fmt.Errorf("parameters.txt: %w", err)
 	}
 	for _, n := range definitions {
@@ -154,7 +154,9 @@ func (r *Registry) addResource(n *fhir.Node) error {
 	}
 	var all []fact
 	for _, base := range bases {
-		p.typ = base.Text
+		if p.typ = base.Text; logged(p.typ) {
+			return fmt.Errorf("%s: the auditor's log has no index of it", p.typ)
+		}
 		p.expression = Branches(n.Str("expression"), p.typ)
 		all = append(all, p)
 	}

@@ -105,6 +105,12 @@ func TestEveryOfficialParameterIsThere(t *testing.T) {
 	kinds := make(map[string]int)
 	for _, f := range all {
 		p, ok := r.Lookup(f.typ, f.code)
+		if _, known := loggedParameters[f.code]; logged(f.typ) && !known {
+			if ok {
+				t.Errorf("%s.%s is there", f.typ, f.code)
+			}
+			continue
+		}
 		if !ok || p.Kind.Name() != f.kind || p.Definition != f.definition || !strings.HasPrefix(p.Definition, "http://hl7.org/fhir/SearchParameter/") {
 			t.Errorf("%s.%s: %+v", f.typ, f.code, p)
 		}
@@ -118,7 +124,7 @@ func TestEveryOfficialParameterIsThere(t *testing.T) {
 			t.Errorf("none is of type %s", kind)
 		}
 	}
-	for _, typ := range fhir.ServedTypes() {
+	for _, typ := range fhir.StoredTypes() {
 		if _, ok := r.Lookup(typ.Name, "_content"); !ok {
 			t.Errorf("%s has no _content", typ.Name)
 		}

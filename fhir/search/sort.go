@@ -10,6 +10,9 @@ func readSort(p *parser, pair Pair, _ string) error {
 		return costly{problem("there are more than 8 keys")}
 	}
 	for _, part := range p.query.Parts {
+		if err := loggedSortKeys(part.Type, keys); err != nil {
+			return err
+		}
 		for _, key := range keys {
 			code, descending := strings.CutPrefix(key, "-")
 			e := p.entry(part.Type, code)

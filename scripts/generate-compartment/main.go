@@ -73,7 +73,7 @@ func members(text []byte) ([]string, error) {
 	}
 	var lines []string
 	for _, r := range compartment.Resource {
-		if _, served := fhir.Served(r.Code); served && len(r.Param) > 0 {
+		if t, served := fhir.Served(r.Code); served && !t.Logged && len(r.Param) > 0 {
 			lines = append(lines, r.Code+" "+strings.Join(r.Param, " "))
 		}
 	}

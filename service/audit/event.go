@@ -97,7 +97,9 @@ type meta struct {
 }
 
 // Event is the AuditEvent that a Record is shown as, in JSON.
-func (s *Site) Event(r *Record) ([]byte, error) {
+func (s *Site) Event(r *Record) ([]byte, error) { return json.Marshal(s.event(r)) }
+
+func (s *Site) event(r *Record) *event {
 	k, rest := kindOf(r.Code)
 	of, subtype := coding{eventType, "rest", "Restful Operation"}, []coding(nil)
 	switch doing := activities[r.Code]; {
@@ -109,14 +111,13 @@ func (s *Site) Event(r *Record) ([]byte, error) {
 		subtype = []coding{{interactions, r.Code, r.Code}}
 	}
 	recorded := r.Recorded.UTC().Format(fhir.InstantLayout)
-	e := event{
+	return &event{
 		ResourceType: "AuditEvent", ID: r.ID, Meta: meta{"1", recorded, []string{profile(r, k, rest)}},
 		Type: of, Subtype: subtype,
 		Action: k.action, Recorded: recorded, Outcome: outcome(r.Status), OutcomeDesc: outcomeText(r), PurposeEvent: purposes(r),
 		Agent: s.agents(r, k), Entity: entities(r, k),
 		Source: source{s.Name, reference{Reference: s.Observer}, []coding{{sourceType, "4", "Application Server"}}},
 	}
-	return json.Marshal(&e)
 }
 
 // profile is what an AuditEvent claims to be: a profile of BALP for an interaction that succeeded, that

@@ -27,7 +27,7 @@ func (r *Reader) leadHistory(ctx context.Context, h *HistoryQuery) (out []*led, 
 	types := []string{h.Type}
 	if h.Type == "" {
 		types = nil
-		for _, t := range fhir.ServedTypes() {
+		for _, t := range fhir.StoredTypes() {
 			types = append(types, t.Name)
 		}
 	}

@@ -61,15 +61,21 @@ type Logged struct {
 // Logged calls each with the rows of the log after a position, n of them at most, in order. The bytes
 // are good until each returns.
 func (r *Reader) Logged(ctx context.Context, after int64, n int, each func(Logged) error) error {
-	return r.rows(ctx, "SELECT pos, recorded, leaf, key FROM log WHERE pos > $1 ORDER BY pos LIMIT $2 + 0", []any{after, n}, func(scan func(...any) error) error {
-		var l Logged
-		var micros int64
-		if err := scan(&l.Position, &micros, &l.Leaf, &l.Key); err != nil {
-			return err
-		}
-		l.Recorded = time.UnixMicro(micros).UTC()
-		return each(l)
+	return r.rows(ctx, selectLogged+" WHERE pos > $1 ORDER BY pos LIMIT $2 + 0", []any{after, n}, func(scan func(...any) error) error {
+		return scanLogged(scan, each)
 	})
+}
+
+const selectLogged = "SELECT pos, recorded, leaf, key FROM log"
+
+func scanLogged(scan func(...any) error, each func(Logged) error) error {
+	var l Logged
+	var micros int64
+	if err := scan(&l.Position, &micros, &l.Leaf, &l.Key); err != nil {
+		return err
+	}
+	l.Recorded = time.UnixMicro(micros).UTC()
+	return each(l)
 }
 
 // LastLogged is the position of the newest row of the log, 0 where there is none.

@@ -183,7 +183,7 @@ func (r *Reader) visibleOf(ctx context.Context, s *statement, types []string, ty
 		return "", nil
 	}
 	if len(types) == 0 {
-		for _, t := range fhir.ServedTypes() {
+		for _, t := range fhir.StoredTypes() {
 			types = append(types, t.Name)
 		}
 	}
