@@ -22,9 +22,11 @@ of a Merkle tree, whose signed checkpoints show later that nothing was changed, 
 func (p *program) auditCommand() *cobra.Command {
 	group := &cobra.Command{
 		Use: "audit", Short: "verify, export and prove the auditor's log", Long: auditHelp, Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return errors.New("give verify, export, prove, keys or erase") },
+		RunE: func(*cobra.Command, []string) error {
+			return errors.New("give verify, export, prove, keys, disclosures or erase")
+		},
 	}
-	group.AddCommand(p.auditVerifyCommand(), p.auditExportCommand(), p.auditProveCommand(), p.auditKeysCommand(), p.auditEraseCommand())
+	group.AddCommand(p.auditVerifyCommand(), p.auditExportCommand(), p.auditProveCommand(), p.auditKeysCommand(), p.auditEraseCommand(), p.auditDisclosuresCommand())
 	return group
 }
 
