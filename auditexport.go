@@ -128,9 +128,6 @@ func (w *auditWriter) start(_ tree.Checkpoint, note []byte) error {
 func (w *auditWriter) record(p service.LogProof, r *audit.Record) error {
 	w.records++
 	l := audit.Line{Position: p.Row.Position, Recorded: &p.Row.Recorded, Leaf: p.Row.Leaf, Key: p.Row.Key}
-	if p.Row.Leaf == nil {
-		l.Hash = p.Leaf[:]
-	}
 	for _, h := range p.Path {
 		l.Proof = append(l.Proof, h[:])
 	}

@@ -54,7 +54,7 @@ func (p *program) verifyAudit(ctx context.Context, cfg config.Config, v verifica
 			return broken(err)
 		}
 		fmt.Fprintf(p.stdout, "the log is as it was written: %d records, %d of them in the tree, about %d patients\n", found.Records, found.Integrated, found.Subjects)
-		fmt.Fprintf(p.stdout, "%d records were opened, %d were erased as the log says, %d are in archives; %d signed checkpoints hold\n", found.Opened, found.Erased, found.Retired, found.Checkpoints)
+		fmt.Fprintf(p.stdout, "%d records were opened, %d were erased as the log says; %d signed checkpoints hold\n", found.Opened, found.Erased, found.Checkpoints)
 		if sealer == nil {
 			fmt.Fprintln(p.stdout, "not checked: that the service wrote each record, since its secret is not in AFTERCARE_KEYS")
 		}
@@ -151,7 +151,7 @@ func (p *program) verifyFile(ctx context.Context, cfg config.Config, v verificat
 		return fmt.Errorf("%s: %w", v.file, err)
 	}
 	if f.Whole() {
-		fmt.Fprintf(p.stdout, "the log is as it was written: %d records about %d patients; %d were opened, %d were erased as the log says, %d are in archives\n", f.Records, f.Subjects(), f.Opened, f.Erased, f.Retired)
+		fmt.Fprintf(p.stdout, "the log is as it was written: %d records about %d patients; %d were opened, %d were erased as the log says\n", f.Records, f.Subjects(), f.Opened, f.Erased)
 	} else {
 		fmt.Fprintf(p.stdout, "%d records (%s), each of them in the log; %d were opened, %d were erased\n", f.Records, f.Header.Filter, f.Opened, f.Erased)
 	}

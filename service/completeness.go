@@ -137,9 +137,6 @@ func (s *Service) walk(ctx context.Context, r *store.Reader, patient string, fro
 		if err != nil {
 			return c, err
 		}
-		if row.Position != 0 && row.Leaf == nil {
-			return c, fhir.Errorf(fhir.Unprocessable, "not-supported", "http.start", "Record %d is in an archive, and so are those before it; ask for a later time.", position)
-		}
 		leaf, err := audit.ParseLeaf(row.Leaf)
 		if err != nil {
 			return c, errDamaged(&damage{position, "is no record"})

@@ -20,8 +20,6 @@ type LogCheck struct {
 	Verifier string
 	// Kept are signed checkpoints that somebody kept elsewhere.
 	Kept [][]byte
-	// Retired gives a record that was moved to an archive, nil where it is not at hand. It may be nil.
-	Retired func(position int64) (leaf, key []byte, err error)
 	// Progress is called now and then with how many records were checked, of how many.
 	Progress func(done, all int64)
 }
@@ -29,7 +27,7 @@ type LogCheck struct {
 // LogState is what was found of a log that is as it was written.
 type LogState struct {
 	Records, Integrated, Checkpoints int64
-	Opened, Erased, Retired          int64
+	Opened, Erased                   int64
 	Subjects                         int
 }
 
@@ -52,7 +50,7 @@ func VerifyLog(ctx context.Context, db *store.Store, o LogCheck) (LogState, erro
 		err = v.end(ctx)
 	}
 	found := LogState{
-		Records: v.c.Size(), Integrated: v.size, Checkpoints: v.checkpoints, Opened: v.c.Opened, Erased: v.c.Erased, Retired: v.c.Retired, Subjects: v.c.Subjects(),
+		Records: v.c.Size(), Integrated: v.size, Checkpoints: v.checkpoints, Opened: v.c.Opened, Erased: v.c.Erased, Subjects: v.c.Subjects(),
 	}
 	return found, faultOf(err)
 }
@@ -170,11 +168,6 @@ func (v *verifying) checkpointsOf(ctx context.Context, r *store.Reader, after, u
 }
 
 func (v *verifying) row(ctx context.Context, r *store.Reader, row audit.Row, checkpoints map[int64][][]byte) error {
-	if row.Leaf == nil {
-		if err := v.fromArchive(ctx, r, &row); err != nil {
-			return err
-		}
-	}
 	hash, err := v.c.Add(row)
 	if err != nil {
 		return err
@@ -190,27 +183,6 @@ func (v *verifying) row(ctx context.Context, r *store.Reader, row audit.Row, che
 		}
 	}
 	return v.compare(ctx, r, whole)
-}
-
-// fromArchive fills in a record that was moved: from the archive where that is at hand, or else its hash
-// from the tree.
-func (v *verifying) fromArchive(ctx context.Context, r *store.Reader, row *audit.Row) (err error) {
-	if v.Retired != nil {
-		if row.Leaf, row.Key, err = v.Retired(row.Position); err != nil || row.Leaf != nil {
-			return err
-		}
-	}
-	archived, err := r.Retired(ctx, row.Position)
-	if err != nil || !archived {
-		return err
-	}
-	index := row.Position - 1
-	data, err := r.LogTile(ctx, 0, index/tree.Width)
-	if at := int(index%tree.Width) * len(tree.Hash{}); err == nil && len(data) >= at+len(tree.Hash{}) {
-		hash := tree.Hash(data[at : at+len(tree.Hash{})])
-		row.Hash = &hash
-	}
-	return err
 }
 
 // compare compares tiles with those that are stored, as far as those are to go.
@@ -273,7 +245,6 @@ func (v *verifying) chains(ctx context.Context, r *store.Reader) error {
 			case position > last:
 				return &audit.Fault{Position: last + 1, What: fmt.Sprintf("is missing: the last record about a patient was record %d", position)}
 			case position > v.last: // added since
-			case head.N == 0 && v.c.Retired > 0:
 			case head.N != n || head.Before != position:
 				return &audit.Fault{Position: max(head.Before, 1), What: fmt.Sprintf("is not the last record about its patient, as the service has it: that is number %d, record %d", n, position)}
 			}

@@ -171,7 +171,12 @@ func TestTamperingIsFound(t *testing.T) {
 		"the last record was removed":  {func(t *testing.T, l *tampered) { tamper(t, l.database, "DELETE FROM log WHERE pos = 280") }, "record 280 is missing"},
 		"all records were removed":     {func(t *testing.T, l *tampered) { tamper(t, l.database, "DELETE FROM log") }, "record 1 is missing"},
 		"the content was removed":      {func(t *testing.T, l *tampered) { tamper(t, l.database, "UPDATE log SET leaf = NULL WHERE pos = 57") }, "record 57 has no content"},
-		"a key was removed":            {func(t *testing.T, l *tampered) { tamper(t, l.database, "UPDATE log SET key = NULL WHERE pos = 57") }, "record 57 has no key"},
+		"the content was said to be in an archive": {func(t *testing.T, l *tampered) {
+			tamper(t, l.database, "UPDATE log SET leaf = NULL WHERE pos = 57")
+			tamper(t, l.database, "INSERT INTO log_segment (first, last, sealed, sha256, name) VALUES (1, 100, 1, $1, 'x')", make([]byte, 32))
+			t.Cleanup(func() { tamper(t, l.database, "DELETE FROM log_segment") })
+		}, "record 57 has no content"},
+		"a key was removed": {func(t *testing.T, l *tampered) { tamper(t, l.database, "UPDATE log SET key = NULL WHERE pos = 57") }, "record 57 has no key"},
 		"a key was changed": {func(t *testing.T, l *tampered) {
 			tamper(t, l.database, "UPDATE log SET key = $1 WHERE pos = 57", flip(l.rows[56].Key, 3))
 		}, "record 57 cannot be opened"},

@@ -13,10 +13,8 @@ import (
 type Row struct {
 	Position int64
 	Recorded time.Time
-	// Leaf is nil where it was moved to an archive; then Hash, if not nil, is what the tree has of it.
 	// Key is nil where it was erased.
 	Leaf, Key []byte
-	Hash      *tree.Hash
 }
 
 // Fault is what is wrong with a log: the first record that is not as it was written.
@@ -43,13 +41,11 @@ type Checker struct {
 	heads    map[Subject]Link // the last record of each: Before is its own position
 	subjects map[string]Subject
 	patients map[Subject]string
-	// retired is the last position without a leaf.
-	retired int64
 	// keyless are the records without a key, and shredded those whose key was taken away as the log says.
 	keyless  []int64
 	shredded [][2]int64
-	// Opened and Erased count the records with and without a key, Retired those without a leaf.
-	Opened, Erased, Retired int64
+	// Opened and Erased count the records with and without a key.
+	Opened, Erased int64
 }
 
 // NewChecker begins with an empty log. Without a sealer, which may be nil, it is not known who wrote the
@@ -77,16 +73,10 @@ func (c *Checker) Add(row Row) (tree.Hash, error) {
 		return wrong("is there twice, or in another place")
 	case row.Recorded.Before(c.recorded):
 		return wrong("says that it was recorded before the record ahead of it")
-	case row.Leaf == nil && row.Hash == nil:
+	case row.Leaf == nil:
 		return wrong("has no content")
 	}
 	c.recorded = row.Recorded
-	if row.Leaf == nil {
-		c.retired = position
-		c.Retired++
-		c.run.Add(*row.Hash)
-		return *row.Hash, nil
-	}
 	if c.sealer != nil && !c.sealer.Genuine(position, row.Leaf) {
 		return wrong("was not written by the service, or not at this place")
 	}
@@ -125,10 +115,7 @@ func (c *Checker) Add(row Row) (tree.Hash, error) {
 func (c *Checker) links(position int64, links []Link) string {
 	for _, l := range links {
 		head := c.heads[l.Subject]
-		whole := l.N == head.N+1 && l.Before == head.Before
-		// Part of the chain may be in an archive.
-		moved := l.Before > head.Before && l.Before <= c.retired && l.N > head.N+1 || head.N == 0 && c.retired > 0 && l.Before <= c.retired && l.Before > 0
-		if !whole && !moved {
+		if l.N != head.N+1 || l.Before != head.Before {
 			return fmt.Sprintf("says that it is number %d about a patient, after record %d; it follows number %d, record %d", l.N, l.Before, head.N, head.Before)
 		}
 		c.heads[l.Subject] = Link{l.Subject, l.N, position}

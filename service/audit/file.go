@@ -36,14 +36,12 @@ type Header struct {
 type Line struct {
 	Header *Header `json:"header,omitempty"`
 
-	// Position and the next are those of a record: its leaf and key as they are stored, the hash of a leaf
-	// that was moved to an archive, the proof that it is in the tree, where not all records are there, and
-	// the AuditEvent that it is shown as.
+	// Position and the next are those of a record: its leaf and key as they are stored, the proof that it is in
+	// the tree, where not all records are there, and the AuditEvent that it is shown as.
 	Position int64           `json:"position,omitempty"`
 	Recorded *time.Time      `json:"recorded,omitempty"`
 	Leaf     []byte          `json:"leaf,omitempty"`
 	Key      []byte          `json:"key,omitempty"`
-	Hash     []byte          `json:"hash,omitempty"`
 	Proof    [][]byte        `json:"proof,omitempty"`
 	Event    json.RawMessage `json:"event,omitempty"`
 
@@ -110,10 +108,6 @@ func (f *FileChecker) Line(text []byte) error {
 	}
 	f.Records++
 	row := Row{Position: l.Position, Recorded: *l.Recorded, Leaf: l.Leaf, Key: l.Key}
-	if len(l.Hash) == len(tree.Hash{}) && l.Leaf == nil {
-		hash := tree.Hash(l.Hash)
-		row.Hash = &hash
-	}
 	if !f.Whole() {
 		return f.single(row, l.Proof)
 	}
@@ -179,18 +173,13 @@ func (f *FileChecker) single(row Row, proof [][]byte) error {
 		return wrong("is there twice, or in another place")
 	case row.Recorded.Before(f.timed):
 		return wrong("says that it was recorded before the record ahead of it")
-	case row.Leaf == nil && row.Hash == nil:
+	case row.Leaf == nil:
 		return wrong("has no content")
 	}
 	f.last, f.timed = row.Position, row.Recorded
-	var hash tree.Hash
-	if row.Leaf == nil {
-		hash = *row.Hash
-	} else {
-		hash = tree.LeafHash(row.Leaf)
-		if what := f.alone(row); what != "" {
-			return wrong(what)
-		}
+	hash := tree.LeafHash(row.Leaf)
+	if what := f.alone(row); what != "" {
+		return wrong(what)
 	}
 	path := make([]tree.Hash, 0, len(proof))
 	for _, h := range proof {

@@ -100,10 +100,3 @@ func (r *Reader) LogSubjects(ctx context.Context, after []byte, limit int, each 
 		return each(subject, n, position)
 	})
 }
-
-// Retired reports whether the record at a position was moved to an archive.
-func (r *Reader) Retired(ctx context.Context, position int64) (bool, error) {
-	var n int64
-	_, err := r.row(ctx, "SELECT count(*) FROM log_segment WHERE first <= $1 AND last >= $1", []any{position}, &n)
-	return n > 0, err
-}
