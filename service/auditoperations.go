@@ -19,11 +19,14 @@ func (s *Service) mayAudit(p Principal) error {
 	if part := s.part(&p, eventType, searching); !part.All() {
 		return fhir.Errorf(fhir.Forbidden, "forbidden", "", "Whoever asks for proof of the log must be allowed to read all AuditEvents.")
 	}
-	if s.auditLog == nil || s.auditLog.key == nil {
+	if !s.proves() {
 		return fhir.Errorf(fhir.NotFound, "not-supported", "", "This service keeps no auditor's log that could be proven.")
 	}
 	return nil
 }
+
+// proves reports whether there is a tree over the auditor's log.
+func (s *Service) proves() bool { return s.auditLog != nil && s.auditLog.key != nil }
 
 // positionOf is the position in the log of the AuditEvent with an id.
 func positionOf(id string) (int64, error) {

@@ -126,7 +126,7 @@ func (s *Service) describeItself() []byte {
 			last = r.SearchParam
 		}
 		for _, o := range operations {
-			if o.OfferedFor(t.Name) && (o.OnType || o.OnInstance) && !(o.Changes && t.ReadOnly) {
+			if o.OfferedFor(t.Name) && (o.OnType || o.OnInstance) && !(o.Changes && t.ReadOnly) && (!o.Proves || s.proves()) {
 				r.Operation = append(r.Operation, operation{o.Name, o.Definition, o.Limits})
 			}
 		}

@@ -12,6 +12,7 @@ import (
 
 	"aftercare/fhir"
 	"aftercare/service/audit"
+	"aftercare/service/audit/tree"
 	"aftercare/service/store"
 )
 
@@ -136,5 +137,25 @@ func TestALogOfAnotherSecretIsRefused(t *testing.T) {
 	}
 	if err := with(1); err != nil {
 		t.Error(err)
+	}
+}
+
+// A service that keeps no log does not say that it could prove one.
+func TestOperationsOfTheLogAreListedWhereThereIsOne(t *testing.T) {
+	text, err := tree.NewKey("a.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := tree.ReadKey(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, s := range map[bool]*Service{
+		false: open(t),
+		true:  open(t, withLog(1), func(o *Options) { o.LogKey = key }),
+	} {
+		if got := bytes.Contains(s.capabilities(), []byte("/OperationDefinition/AuditEvent-proof")); got != want {
+			t.Errorf("$proof is listed: %t, and should be: %t", got, want)
+		}
 	}
 }

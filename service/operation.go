@@ -34,6 +34,8 @@ type Operation struct {
 	// Changes tells that it changes what is stored, so that it takes POST alone; the
 	// others take GET too.
 	Changes bool
+	// Proves tells that it is about the tree over the auditor's log, and not there where none is kept.
+	Proves bool
 
 	// One of these is set. read reads the parameters of a call and gives what is left to
 	// do on one state of the store; change gives the write that a call comes to, whose
@@ -117,19 +119,19 @@ var operations = []Operation{
 	},
 	{
 		Name: "proof", Definition: fhir.Canonical + "/OperationDefinition/AuditEvent-proof",
-		Types: []string{eventType}, OnInstance: true, act: (*Service).prove,
+		Types: []string{eventType}, OnInstance: true, Proves: true, act: (*Service).prove,
 	},
 	{
 		Name: "checkpoint", Definition: fhir.Canonical + "/OperationDefinition/AuditEvent-checkpoint",
-		Types: []string{eventType}, OnType: true, act: (*Service).newestCheckpoint,
+		Types: []string{eventType}, OnType: true, Proves: true, act: (*Service).newestCheckpoint,
 	},
 	{
 		Name: "consistency", Definition: fhir.Canonical + "/OperationDefinition/AuditEvent-consistency",
-		Types: []string{eventType}, OnType: true, act: (*Service).consistency,
+		Types: []string{eventType}, OnType: true, Proves: true, act: (*Service).consistency,
 	},
 	{
 		Name: "completeness", Definition: fhir.Canonical + "/OperationDefinition/AuditEvent-completeness",
-		Types: []string{eventType}, OnType: true, act: (*Service).completeness,
+		Types: []string{eventType}, OnType: true, Proves: true, act: (*Service).completeness,
 		Limits: "At most 1000 records; not in a Bundle.",
 	},
 }
