@@ -130,6 +130,9 @@ func (s *Service) consistency(in *invocation) (acting, error) {
 		return nil, err
 	}
 	return func(ctx context.Context) (Answer, error) {
+		if err := s.auditLog.reach(ctx, max(from, to)); err != nil && fhir.KindOf(err) != fhir.NotFound { // of which more is said below
+			return Answer{}, err
+		}
 		out := newParameters()
 		err := s.store.View(ctx, func(ctx context.Context, r *store.Reader) error {
 			t, err := s.auditLog.tree(ctx, r)
