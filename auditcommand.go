@@ -23,10 +23,10 @@ func (p *program) auditCommand() *cobra.Command {
 	group := &cobra.Command{
 		Use: "audit", Short: "verify, export and prove the auditor's log", Long: auditHelp, Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return errors.New("give verify, export, prove, keys, disclosures or erase")
+			return errors.New("give verify, export, prove, keys, disclosures, erase or retire")
 		},
 	}
-	group.AddCommand(p.auditVerifyCommand(), p.auditExportCommand(), p.auditProveCommand(), p.auditKeysCommand(), p.auditEraseCommand(), p.auditDisclosuresCommand())
+	group.AddCommand(p.auditVerifyCommand(), p.auditExportCommand(), p.auditProveCommand(), p.auditKeysCommand(), p.auditEraseCommand(), p.auditRetireCommand(), p.auditDisclosuresCommand())
 	return group
 }
 

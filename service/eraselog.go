@@ -15,12 +15,16 @@ type LogErasure struct{ Records, Shared int }
 
 // Erase takes away the keys of all records about a patient, so that nobody can open them any more. They
 // stay leaves of the tree, and links of chains. That this was done, and why, is a record itself, which r
-// begins and which does not name the patient.
-func (l *Log) Erase(ctx context.Context, patient, reason string, r audit.Record) (done LogErasure, err error) {
+// begins and which does not name the patient. site is that of the service.
+func (l *Log) Erase(ctx context.Context, site audit.Site, patient, reason string, r audit.Record) (done LogErasure, err error) {
 	subject := l.sealer.Subject(patient)
+	terms, err := audit.NewTerms(l.secret, site)
+	if err != nil {
+		return done, err
+	}
 	err = l.store.WriteLog(ctx, func(ctx context.Context, tx *store.Tx) error {
 		done = LogErasure{} // this may run again
-		var positions []int64
+		var rows []store.Logged
 		_, position, err := tx.LogSubject(ctx, subject[:])
 		for err == nil && position > 0 {
 			row, failed := tx.LoggedAt(ctx, position)
@@ -32,7 +36,7 @@ func (l *Log) Erase(ctx context.Context, patient, reason string, r audit.Record)
 				return &damage{position, "is not in the chain of its patient"}
 			}
 			if row.Key != nil {
-				positions = append(positions, position)
+				rows = append(rows, row)
 				if len(leaf.Links) > 1 {
 					done.Shared++
 				}
@@ -42,11 +46,12 @@ func (l *Log) Erase(ctx context.Context, patient, reason string, r audit.Record)
 		if err != nil {
 			return err
 		}
-		if done.Records = len(positions); done.Records == 0 {
+		if done.Records = len(rows); done.Records == 0 {
 			return fhir.Errorf(fhir.NotFound, "not-found", "", "No record in the log about this patient has a key.")
 		}
-		slices.Reverse(positions)
-		if err := tx.EraseLogged(ctx, positions); err != nil {
+		slices.Reverse(rows)
+		positions, err := eraseRows(ctx, tx, terms, rows)
+		if err != nil {
 			return err
 		}
 		erased := r
@@ -54,4 +59,24 @@ func (l *Log) Erase(ctx context.Context, patient, reason string, r audit.Record)
 		return l.Append(ctx, tx, erased)
 	})
 	return done, asDamage(err)
+}
+
+// eraseRows takes away the keys of records, with what they are found by, and gives their positions. Records
+// of erasures keep theirs: they say which keys are gone rightly, and name nobody.
+func eraseRows(ctx context.Context, tx *store.Tx, terms *audit.Terms, rows []store.Logged) (positions []int64, err error) {
+	var entries []store.LogEntry
+	for _, row := range rows {
+		record, err := audit.Read(row.Position, row.Leaf, row.Key)
+		if err != nil {
+			return nil, &damage{row.Position, "cannot be opened"}
+		}
+		if record.Code == audit.LogErased {
+			continue
+		}
+		positions = append(positions, row.Position)
+		for _, term := range terms.Of(record) {
+			entries = append(entries, store.LogEntry{Term: term, Position: row.Position})
+		}
+	}
+	return positions, tx.EraseLogged(ctx, positions, entries)
 }

@@ -17,6 +17,8 @@ import (
 type LogExport struct {
 	// From and To bound the time of records, To not included; zero for no bound.
 	From, To time.Time
+	// After is the position after which records are wanted.
+	After int64
 	// Patient is the id of the patient whom records are about, "" for all.
 	Patient string
 	// Keep chooses among the records that can be opened, nil for all. Others are left out, if it is set.
@@ -32,7 +34,7 @@ type LogExport struct {
 }
 
 func (x *LogExport) whole() bool {
-	return x.From.IsZero() && x.To.IsZero() && x.Patient == "" && x.Keep == nil
+	return x.After == 0 && x.From.IsZero() && x.To.IsZero() && x.Patient == "" && x.Keep == nil
 }
 
 // exportPage is how many records are read from one state of the store.
@@ -45,7 +47,7 @@ func (l *Log) Export(ctx context.Context, x LogExport) error {
 		return err
 	}
 	var end tree.Checkpoint
-	for after, begun := int64(0), false; !begun || after < end.Size; {
+	for after, begun := x.After, false; !begun || after < end.Size; {
 		if err := l.store.View(ctx, func(ctx context.Context, r *store.Reader) error {
 			t, err := l.tree(ctx, r)
 			if err != nil {

@@ -19,6 +19,7 @@ import (
 type Log struct {
 	store  *store.Store
 	sealer *audit.Sealer
+	secret []byte
 	now    func() time.Time
 	key    *tree.Key // nil where it has no tree
 	// receipts signs receipts by the same key.
@@ -39,7 +40,7 @@ func OpenLog(ctx context.Context, db *store.Store, secret []byte, now func() tim
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{store: db, sealer: sealer, now: now}
+	l := &Log{store: db, sealer: sealer, secret: secret, now: now}
 	return l, db.View(ctx, func(ctx context.Context, r *store.Reader) error {
 		last, err := r.LastLogged(ctx)
 		if err != nil {

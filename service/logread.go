@@ -1,7 +1,6 @@
 package service
 
 import (
-	"cmp"
 	"context"
 
 	"aftercare/fhir"
@@ -61,14 +60,14 @@ func (s *Service) readLogged(ctx context.Context, r *store.Reader, typ, id strin
 
 // openLogged is a row of the log as a record, and as the resource that it is shown as.
 func (s *Service) openLogged(ctx context.Context, r *store.Reader, typ string, l store.Logged) (*audit.Record, *fhir.Resource, error) {
-	switch {
-	case l.Leaf == nil:
+	if l.Leaf == nil || l.Key == nil {
 		name, err := r.Archived(ctx, l.Position)
 		if err != nil {
 			return nil, nil, err
 		}
-		return nil, nil, fhir.Errorf(fhir.Gone, "not-found", "", "This record was moved to an archive, %s.", cmp.Or(name, "which the log does not name"))
-	case l.Key == nil:
+		if name != "" {
+			return nil, nil, fhir.Errorf(fhir.Gone, "not-found", "", "This record was moved to an archive, %s. The log still proves that there was one.", name)
+		}
 		return nil, nil, fhir.Errorf(fhir.Gone, "deleted", "", "This record was erased. The log still proves that there was one.")
 	}
 	record, err := audit.Read(l.Position, l.Leaf, l.Key)

@@ -34,6 +34,11 @@ func Erasure(s Subject, positions []int64, reason string) []Detail {
 	return []Detail{{erasedSubject, hex.EncodeToString(s[:])}, {erasedPositions, b.String()}, {erasedReason, reason}}
 }
 
+// Retirement is what the log says of records whose keys were taken away because they are in a file now.
+func Retirement(first, last int64, file, sha256, reason string) []Detail {
+	return []Detail{{erasedPositions, fmt.Sprintf("%d-%d", first, last)}, {"file", file}, {"sha256", sha256}, {erasedReason, reason}}
+}
+
 // shredded are the positions of the record of an erasure, first and last of each run.
 func (r *Record) shredded() (runs [][2]int64) {
 	for _, d := range r.Details {

@@ -176,7 +176,7 @@ func logIsIndexedOnce(t *testing.T, open func() *Store) {
 		if err := tx.Log(ctx, p, []byte{1}, []byte{1}); err != nil {
 			return err
 		}
-		return tx.EraseLogged(ctx, []int64{p.Position})
+		return tx.EraseLogged(ctx, []int64{p.Position}, []LogEntry{{7, p.Position}})
 	}); err != nil {
 		t.Fatal(err)
 	}
