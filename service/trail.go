@@ -32,6 +32,8 @@ type Trail struct {
 	part bool
 	// leaf is the hash of the record as the log has it.
 	leaf tree.Hash
+	// position is that of the record in the log, once it is there.
+	position int64
 }
 
 // NewTrail begins with what is known of a request before it is understood.
@@ -162,6 +164,9 @@ func (s *Service) logTrail(ctx context.Context, tx *store.Tx, t *Trail) error {
 			return err
 		}
 		if leaf.leaf, err = s.auditLog.append(ctx, tx, r, patients); err != nil {
+			return err
+		}
+		if leaf.position, err = positionOf(r.ID); err != nil {
 			return err
 		}
 	}

@@ -17,6 +17,11 @@ const (
 // Erasure is what the log says of records about a patient whose keys were taken away: the pseudonym, the
 // positions, which go up, and why. It does not name the patient, so that it need never be erased itself.
 func Erasure(s Subject, positions []int64, reason string) []Detail {
+	return []Detail{{erasedSubject, hex.EncodeToString(s[:])}, {erasedPositions, Runs(positions)}, {erasedReason, reason}}
+}
+
+// Runs writes positions, which go up, as "3,5-7".
+func Runs(positions []int64) string {
 	var b strings.Builder
 	for i := 0; i < len(positions); {
 		j := i
@@ -31,7 +36,7 @@ func Erasure(s Subject, positions []int64, reason string) []Detail {
 		}
 		i = j + 1
 	}
-	return []Detail{{erasedSubject, hex.EncodeToString(s[:])}, {erasedPositions, b.String()}, {erasedReason, reason}}
+	return b.String()
 }
 
 // Retirement is what the log says of records whose keys were taken away because they are in a file now.
