@@ -132,6 +132,7 @@ func (p *program) suggest(base, plan string) {
 		{"this plan's history", "/CarePlan/" + plan + "/_history"},
 		{"pain scores", "/Observation?" + patient + "&code=" + tokenValue("http://loinc.org|72514-3")},
 		{"what others have to do, such as the GP", "/Task?" + patient},
+		{"who has asked about this patient", "/AuditEvent?" + patient},
 		{"all that the server can do", "/metadata"},
 	} {
 		fmt.Fprintf(p.stdout, "  # %s\n  curl -s '%s%s'\n", t.what, base, t.path)
