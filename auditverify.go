@@ -46,17 +46,33 @@ func (p *program) verifyAudit(ctx context.Context, cfg config.Config, v verifica
 	if err != nil {
 		return err
 	}
+	var terms *audit.Terms
+	if sealer != nil {
+		secret, err := secretIn(keysFolder(cfg))
+		if err != nil {
+			return fmt.Errorf("AFTERCARE_KEYS: %w", err)
+		}
+		if terms, err = service.LogTerms(secret, cfg.BaseURLAt(nil)); err != nil {
+			return err
+		}
+	}
 	told := newProgress(p.stderr, "verified", 0, 0)
 	told.noun = "records"
 	return p.withStore(ctx, cfg, func(db *store.Store) error {
-		found, err := service.VerifyLog(ctx, db, service.LogCheck{Sealer: sealer, Verifier: verifier, Kept: kept, Progress: told.reach})
+		found, err := service.VerifyLog(ctx, db, service.LogCheck{Sealer: sealer, Terms: terms, Verifier: verifier, Kept: kept, Progress: told.reach})
 		if err != nil {
 			return broken(err)
 		}
+		if found.Records == 0 {
+			return errors.New("there is no record in this database: no service has kept a log in it, or all of it was removed")
+		}
 		fmt.Fprintf(p.stdout, "the log is as it was written: %d records, %d of them in the tree, about %d patients\n", found.Records, found.Integrated, found.Subjects)
 		fmt.Fprintf(p.stdout, "%d records were opened, %d were erased as the log says; %d signed checkpoints hold\n", found.Opened, found.Erased, found.Checkpoints)
+		if found.Integrated < found.Records {
+			fmt.Fprintf(p.stdout, "not signed yet: records %d to %d, which are not in the tree; that none was cut off behind them, no checkpoint shows\n", found.Integrated+1, found.Records)
+		}
 		if sealer == nil {
-			fmt.Fprintln(p.stdout, "not checked: that the service wrote each record, since its secret is not in AFTERCARE_KEYS")
+			fmt.Fprintln(p.stdout, "not checked: that the service wrote each record, and that searches find each, since its secret is not in AFTERCARE_KEYS")
 		}
 		if len(kept) == 0 {
 			fmt.Fprintln(p.stdout, "not checked: that the log is older than its own checkpoints say; give one that was kept elsewhere with --checkpoint")

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"testing"
 
+	"aftercare/fhir"
 	"aftercare/service/audit"
+	"aftercare/service/audit/tree"
 	"aftercare/service/store"
 )
 
@@ -52,4 +54,54 @@ func TestErasedRecordsStayInTheTree(t *testing.T) {
 	if _, err := l.verify(t); !errors.As(err, &f) || f.Position != 7 {
 		t.Errorf("%v", err)
 	}
+}
+
+// What is erased while the log is checked is no fault, and an export that could not account for it says so.
+func TestWhatIsErasedMeanwhile(t *testing.T) {
+	l := tamperable(t, 60, 10)
+	log := l.auditLog
+	erase := func(patient string) {
+		t.Helper()
+		if _, err := log.Erase(t.Context(), l.site(), patient, "asked for", audit.Record{Code: audit.LogErased, Status: 200}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v := &verifying{LogCheck: LogCheck{Sealer: log.sealer, Terms: l.logIndex.terms, Verifier: log.Verifier()}, db: l.store, c: audit.NewChecker(log.sealer)}
+	if err := v.start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	erase("p")
+	if err := v.records(t.Context()); err != nil || v.last != 61 {
+		t.Errorf("%d, %v", v.last, err)
+	}
+	if err := v.end(t.Context()); err != nil {
+		t.Error(err)
+	}
+	export := func(start func(tree.Checkpoint, []byte) error) error {
+		return log.Export(t.Context(), LogExport{Start: start, Record: func(LogProof, *audit.Record) error { return nil }, Checkpoint: func([]byte) error { return nil }})
+	}
+	if err := export(func(tree.Checkpoint, []byte) error { return nil }); err != nil {
+		t.Error(err)
+	}
+	if err := l.erasedSince(t, 60); !errors.Is(err, errErasedMeanwhile) {
+		t.Error(err)
+	}
+	if err := l.erasedSince(t, 61); err != nil {
+		t.Error(err)
+	}
+	tamper(t, l.database, "UPDATE log SET key = NULL WHERE pos = 7")
+	tamper(t, l.database, "UPDATE log SET key = NULL WHERE pos = 4")
+	var f *audit.Fault
+	if _, err := l.verify(t); !errors.As(err, &f) || f.Position != 4 {
+		t.Errorf("%v", err)
+	}
+	integrated(t, l.Service)
+	tamper(t, l.database, "DELETE FROM log WHERE pos = 9")
+	if p, err := log.Prove(t.Context(), 9, 0); fhir.KindOf(err) != fhir.Internal {
+		t.Errorf("a record that was removed is proven: %+v, %v", p, err)
+	}
+}
+
+func (l *tampered) erasedSince(t *testing.T, position int64) error {
+	return l.auditLog.erasedSince(t.Context(), position)
 }

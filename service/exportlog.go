@@ -47,6 +47,7 @@ func (l *Log) Export(ctx context.Context, x LogExport) error {
 		return err
 	}
 	var end tree.Checkpoint
+	keyless := false
 	for after, begun := x.After, false; !begun || after < end.Size; {
 		if err := l.store.View(ctx, func(ctx context.Context, r *store.Reader) error {
 			t, err := l.tree(ctx, r)
@@ -59,7 +60,7 @@ func (l *Log) Export(ctx context.Context, x LogExport) error {
 					return err
 				}
 			}
-			after, err = l.exportPage(ctx, t, &x, end, after)
+			after, err = l.exportPage(ctx, t, &x, end, after, &keyless)
 			return err
 		}); err != nil {
 			return err
@@ -68,10 +69,41 @@ func (l *Log) Export(ctx context.Context, x LogExport) error {
 			x.Progress(after, end.Size)
 		}
 	}
+	if keyless && x.whole() {
+		return l.erasedSince(ctx, end.Size)
+	}
 	return nil
 }
 
-func (l *Log) exportPage(ctx context.Context, t *logTree, x *LogExport, end tree.Checkpoint, after int64) (int64, error) {
+// erasedSince is an error where the log says, after a position, that records were erased: an export up to
+// there that met one without a key does not have the record that accounts for it.
+func (l *Log) erasedSince(ctx context.Context, position int64) error {
+	for {
+		n := 0
+		if err := l.store.View(ctx, func(ctx context.Context, r *store.Reader) error {
+			return r.Logged(ctx, position, exportPage, func(row store.Logged) error {
+				n++
+				position = row.Position
+				if row.Leaf == nil || row.Key == nil {
+					return nil
+				}
+				if record, err := audit.Read(row.Position, row.Leaf, row.Key); err == nil && record.Code == audit.LogErased {
+					return errErasedMeanwhile
+				}
+				return nil
+			})
+		}); err != nil || n < exportPage {
+			if errors.Is(err, errErasedMeanwhile) {
+				return errErasedMeanwhile
+			}
+			return err
+		}
+	}
+}
+
+var errErasedMeanwhile = errors.New("service: records were erased while the log was exported, so the export does not say why; export it again")
+
+func (l *Log) exportPage(ctx context.Context, t *logTree, x *LogExport, end tree.Checkpoint, after int64, keyless *bool) (int64, error) {
 	var rows []store.Logged
 	if err := t.r.Logged(ctx, after, int(min(exportPage, end.Size-after)), func(row store.Logged) error {
 		row.Leaf, row.Key = bytes.Clone(row.Leaf), bytes.Clone(row.Key)
@@ -89,6 +121,7 @@ func (l *Log) exportPage(ctx context.Context, t *logTree, x *LogExport, end tree
 	}
 	subject := l.sealer.Subject(x.Patient)
 	for _, row := range rows {
+		*keyless = *keyless || row.Key == nil
 		p := LogProof{Row: row}
 		record, keep := x.wants(row, subject)
 		if keep {

@@ -20,6 +20,8 @@ const (
 	damagedPause = 30 * time.Second
 	// integrateLimit is how long a look may take.
 	integrateLimit = time.Minute
+	// integrateLast is how long the look before the end may take.
+	integrateLast = 2 * time.Second
 )
 
 // The times of checkpoints: after an hour one of each minute is kept, after a day one of each hour.
@@ -40,7 +42,8 @@ func (l *Log) thin(ctx context.Context) error {
 	})
 }
 
-// KeepIntegrated brings new records of the auditor's log into its tree, until ctx ends. Every service on
+// KeepIntegrated brings new records of the auditor's log into its tree, until ctx ends, and then those that
+// there are. Every service on
 // a database may do so. Where the log is not as it was written, the tree does not grow, which is logged
 // and shows in the metric aftercare.audit.damaged; requests go on.
 func (s *Service) KeepIntegrated(ctx context.Context) {
@@ -76,6 +79,12 @@ func (s *Service) KeepIntegrated(ctx context.Context) {
 			s.log.ErrorContext(ctx, "the tree over the auditor's log does not grow", "error", err)
 		}
 		pauseFor(ctx, pause)
+	}
+	// What came last is to be signed too: nobody may look again for long.
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), integrateLast)
+	defer cancel()
+	if _, err := s.auditLog.integrate(within, 0); err != nil && err.Error() != told {
+		s.log.ErrorContext(within, "the end of the auditor's log is not in its tree", "error", err)
 	}
 }
 

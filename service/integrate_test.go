@@ -55,6 +55,24 @@ func integrated(t testing.TB, s *Service) int64 {
 	return size
 }
 
+// What came right before the end of a service is in the tree when it has ended.
+func TestTheEndIsInTheTree(t *testing.T) {
+	s, _ := openTamperable(t, withTree(t))
+	note(t, s, 3)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s.KeepIntegrated(ctx)
+	if err := s.store.View(t.Context(), func(ctx context.Context, r *store.Reader) error {
+		c, err := r.NewestCheckpoint(ctx)
+		if err == nil && c.Size != 3 {
+			t.Errorf("the newest checkpoint is of %d records", c.Size)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Several services bring the same records into the tree while more come, and it is one tree, in which
 // each record is proven at every checkpoint from its own on.
 func TestManyBuildOneTree(t *testing.T) {

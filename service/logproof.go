@@ -104,6 +104,9 @@ func (t *logTree) prove(ctx context.Context, position, size int64) (p LogProof, 
 	if p.Row, err = t.r.LoggedAt(ctx, position); err != nil {
 		return p, err
 	}
+	if p.Row.Position == 0 {
+		return p, errDamaged(&damage{position, "is missing"})
+	}
 	if p.Path, err = tree.Inclusion(p.Checkpoint.Size, position-1, t.hashes); err != nil {
 		return p, ofTree(err)
 	}

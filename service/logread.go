@@ -6,7 +6,6 @@ import (
 	"aftercare/fhir"
 	"aftercare/fhir/search"
 	"aftercare/service/audit"
-	"aftercare/service/careplan"
 	"aftercare/service/store"
 )
 
@@ -18,7 +17,7 @@ func ofLog(typ string) bool {
 
 // site is what AuditEvents say of the service.
 func (s *Service) site() audit.Site {
-	return audit.Site{Base: s.baseURL, Name: "aftercare", Observer: careplan.Software}
+	return *logSite(s.baseURL)
 }
 
 // current is a resource as it is now, from the store or the log.

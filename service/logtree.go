@@ -174,6 +174,9 @@ func (l *Log) Verifier() string {
 func LogPosition(id string) (int64, error) { return positionOf(id) }
 
 // Site is what all AuditEvents of a service with a public base say of it.
-func (l *Log) Site(base string) *audit.Site {
+func (l *Log) Site(base string) *audit.Site { return logSite(base) }
+
+// logSite is what all AuditEvents of a service with a public base say of it.
+func logSite(base string) *audit.Site {
 	return &audit.Site{Base: base, Name: "aftercare", Observer: careplan.Software}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"aftercare/service/audit"
@@ -16,6 +17,8 @@ import (
 type LogCheck struct {
 	// Sealer tells which records the service wrote, nil where its secret is not at hand.
 	Sealer *audit.Sealer
+	// Terms are what the records are found by, nil where the secret is not at hand.
+	Terms *audit.Terms
 	// Verifier is the key of the log's checkpoints (https://c2sp.org/signed-note#verifier-keys).
 	Verifier string
 	// Kept are signed checkpoints that somebody kept elsewhere.
@@ -40,11 +43,8 @@ const verifyPage = 4096
 func VerifyLog(ctx context.Context, db *store.Store, o LogCheck) (LogState, error) {
 	v := &verifying{LogCheck: o, db: db, c: audit.NewChecker(o.Sealer)}
 	err := v.start(ctx)
-	for err == nil && v.c.Size() < v.last {
-		err = v.page(ctx)
-		if o.Progress != nil {
-			o.Progress(v.c.Size(), v.last)
-		}
+	if err == nil {
+		err = v.records(ctx)
 	}
 	if err == nil {
 		err = v.end(ctx)
@@ -80,6 +80,7 @@ type verifying struct {
 	// good is the size of the last checkpoint that was found right; checkpoints counts them.
 	good, checkpoints int64
 	kept              map[int64][][]byte
+	index             *indexCheck // nil where it is not compared
 }
 
 func (v *verifying) start(ctx context.Context) error {
@@ -99,18 +100,57 @@ func (v *verifying) start(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if v.Terms != nil {
+			end, err := r.IndexedLog(ctx)
+			if err != nil {
+				return err
+			}
+			if end > v.last {
+				v.missing = end
+			}
+			v.index = newIndexCheck(v.Terms, max(min(end, v.last), 0))
+			v.c.Each = v.index.opened
+		}
 		if v.size = newest.Size; v.size > 0 { // it may be thinned out meanwhile
 			v.kept[v.size] = append(v.kept[v.size], newest.Note)
 		}
 		hashes, err := r.LogTiles(ctx, tree.Width)
 		switch {
 		case err == nil && hashes > v.last:
-			v.missing = hashes
+			v.missing = max(v.missing, hashes)
 		case err == nil && hashes > v.size:
 			err = &audit.CheckpointFault{Size: hashes, What: "is missing: the tree has the hashes of as many"}
 		}
 		return err
 	})
+}
+
+// records checks all records. One whose key was gone when it was read, and that no record up to the last
+// accounts for, may have been erased meanwhile: the record that says so was there by then, so those up to
+// the one that is the last now are checked too.
+func (v *verifying) records(ctx context.Context) error {
+	for known := int64(0); ; {
+		for v.c.Size() < v.last {
+			if err := v.page(ctx); err != nil {
+				return err
+			}
+			if v.Progress != nil {
+				v.Progress(v.c.Size(), v.last)
+			}
+		}
+		var f *audit.Fault
+		if err := v.c.End(); !errors.As(err, &f) || f.Position <= known {
+			return err
+		}
+		known = v.last
+		if err := v.db.View(ctx, func(ctx context.Context, r *store.Reader) (err error) {
+			v.last, err = r.LastLogged(ctx)
+			return err
+		}); err != nil {
+			return err
+		}
+		v.last = max(v.last, known)
+	}
 }
 
 // page checks the next records, with what the tree says of them.
@@ -123,7 +163,11 @@ func (v *verifying) page(ctx context.Context) error {
 			return err
 		}
 		var rows []audit.Row
-		if err := r.Logged(ctx, from, int(until-from), func(l store.Logged) error {
+		after := from
+		if from == 0 {
+			after = math.MinInt64 // none is ahead of the first
+		}
+		if err := r.Logged(ctx, after, int(until-from), func(l store.Logged) error {
 			rows = append(rows, audit.Row{Position: l.Position, Recorded: l.Recorded, Leaf: bytes.Clone(l.Leaf), Key: bytes.Clone(l.Key)})
 			return nil
 		}); err != nil {
@@ -214,8 +258,10 @@ func (v *verifying) end(ctx context.Context) error {
 	if v.missing > v.last {
 		return &audit.Fault{Position: v.last + 1, What: fmt.Sprintf("is missing: there was a log of %d records", v.missing)}
 	}
-	if err := v.c.End(); err != nil {
-		return err
+	if v.index != nil {
+		if err := v.index.compare(ctx, v.db); err != nil {
+			return err
+		}
 	}
 	return v.db.View(ctx, func(ctx context.Context, r *store.Reader) error {
 		if err := v.compare(ctx, r, v.tiles.Rest()); err != nil {

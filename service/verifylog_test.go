@@ -52,6 +52,9 @@ func tamperable(t testing.TB, records int, sizes ...int) *tampered {
 			integrated(t, l.Service)
 		}
 	}
+	if err := l.logIndex.follow(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if err := l.store.View(t.Context(), func(ctx context.Context, r *store.Reader) error {
 		c, err := r.NewestCheckpoint(ctx)
 		if err != nil {
@@ -69,7 +72,7 @@ func tamperable(t testing.TB, records int, sizes ...int) *tampered {
 	return l
 }
 
-var logTables = []string{"log", "log_subject", "log_tile", "log_checkpoint"}
+var logTables = []string{"log", "log_subject", "log_tile", "log_checkpoint", "log_term", "log_indexed"}
 
 // keep lets restore make the log what it is now.
 func (l *tampered) keep(t testing.TB) {
@@ -90,7 +93,7 @@ func (l *tampered) restore(t testing.TB) {
 }
 
 func (l *tampered) verify(t testing.TB, kept ...[]byte) (LogState, error) {
-	return VerifyLog(t.Context(), l.store, LogCheck{Sealer: l.auditLog.sealer, Verifier: l.auditLog.Verifier(), Kept: kept})
+	return VerifyLog(t.Context(), l.store, LogCheck{Sealer: l.auditLog.sealer, Terms: l.logIndex.terms, Verifier: l.auditLog.Verifier(), Kept: kept})
 }
 
 func (l *tampered) leaf(position int) []byte { return l.rows[position-1].Leaf }
@@ -286,6 +289,28 @@ func TestTamperingIsFound(t *testing.T) {
 			tamper(t, l.database, "UPDATE log_subject SET n = n - 1 WHERE pos = 280")
 		}, "record 280 is not the last"},
 		"where the chain of a patient ends was removed": {func(t *testing.T, l *tampered) { tamper(t, l.database, "DELETE FROM log_subject WHERE pos = 280") }, "record 280 is the last"},
+		"a record was put ahead of the first": {func(t *testing.T, l *tampered) {
+			r := l.rows[0]
+			tamper(t, l.database, newRow, 0, r.Recorded.UnixMicro(), r.Leaf, r.Key)
+		}, "record 1 is there twice, or in another place"},
+		"a record was taken out of the index": {func(t *testing.T, l *tampered) {
+			tamper(t, l.database, "DELETE FROM log_term WHERE pos = 57")
+		}, "record 57 is not found by what it says"},
+		"a term of a record was taken out of the index": {func(t *testing.T, l *tampered) {
+			tamper(t, l.database, "DELETE FROM log_term WHERE pos = 57 AND term = (SELECT max(term) FROM log_term WHERE pos = 57)")
+		}, "record 57 is not found by what it says"},
+		"the index was emptied": {func(t *testing.T, l *tampered) { tamper(t, l.database, "DELETE FROM log_term") }, "record 1 is not found by what it says"},
+		"a term was added to the index": {func(t *testing.T, l *tampered) {
+			tamper(t, l.database, "INSERT INTO log_term (term, pos) VALUES (5, 280)")
+		}, "record 280 is not found by what it says"},
+		"entries of two records were swapped": {func(t *testing.T, l *tampered) {
+			tamper(t, l.database, "UPDATE log_term SET pos = -1 WHERE pos = 57 AND term NOT IN (SELECT term FROM log_term WHERE pos = 59)")
+			tamper(t, l.database, "UPDATE log_term SET pos = 57 WHERE pos = 59 AND term NOT IN (SELECT term FROM log_term WHERE pos = 57)")
+			tamper(t, l.database, "UPDATE log_term SET pos = 59 WHERE pos = -1")
+		}, "record 57 is not found by what it says"},
+		"the index was said to go further": {func(t *testing.T, l *tampered) {
+			tamper(t, l.database, "UPDATE log_indexed SET pos = 281")
+		}, "record 281 is missing"},
 		"one with the secret wrote a record anew": {func(t *testing.T, l *tampered) {
 			leaf, key := l.forge(t, 57, l.auditLog.sealer, l.rows[56].Recorded)
 			tamper(t, l.database, "UPDATE log SET leaf = $1, key = $2 WHERE pos = 57", leaf, key)
@@ -327,6 +352,11 @@ func TestACheckpointThatWasKeptFindsWhoHasTheKeys(t *testing.T) {
 	l := tamperable(t, 280, 10, 100, 256, 270)
 	leaf, key := l.forge(t, 57, l.auditLog.sealer, l.rows[56].Recorded)
 	tamper(t, l.database, "UPDATE log SET leaf = $1, key = $2 WHERE pos = 57", leaf, key)
+	tamper(t, l.database, "DELETE FROM log_term")
+	tamper(t, l.database, "UPDATE log_indexed SET pos = 0")
+	if err := l.logIndex.follow(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	var notes []store.LogCheckpoint
 	if err := l.store.View(t.Context(), func(ctx context.Context, r *store.Reader) (err error) {
 		notes, err = r.Checkpoints(ctx, 0, 10)

@@ -44,6 +44,8 @@ type Checker struct {
 	// keyless are the records without a key, and shredded those whose key was taken away as the log says.
 	keyless  []int64
 	shredded [][2]int64
+	// Each is called with the position and the content of each record that was opened; it may be nil.
+	Each func(int64, *Record)
 	// Opened and Erased count the records with and without a key.
 	Opened, Erased int64
 }
@@ -104,7 +106,9 @@ func (c *Checker) Add(row Row) (tree.Hash, error) {
 		if r.Code == LogErased {
 			c.shredded = append(c.shredded, r.shredded()...)
 		}
-		c.Opened++
+		if c.Opened++; c.Each != nil {
+			c.Each(position, r)
+		}
 	}
 	hash := tree.LeafHash(row.Leaf)
 	c.run.Add(hash)

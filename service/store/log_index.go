@@ -68,3 +68,29 @@ func (tx *Tx) IndexLog(ctx context.Context, after, to int64, entries []LogEntry)
 	}
 	return tx.exec(ctx, "UPDATE log_indexed SET pos = $1", to)
 }
+
+// LogEntries calls each with the entries of the index of the log after one, or from the first one on, n of
+// them at most, in order.
+func (r *Reader) LogEntries(ctx context.Context, after LogEntry, first bool, n int, each func(LogEntry)) error {
+	s := &statement{}
+	text := "SELECT term, pos FROM log_term"
+	if !first {
+		text += " WHERE (term, pos) > (" + s.arg(after.Term) + ", " + s.arg(after.Position) + ")"
+	}
+	return r.logEntries(ctx, text+" ORDER BY term, pos LIMIT "+s.limit(n), s.args, each)
+}
+
+// LogEntriesOf calls each with the entries of the records from one position to another. It reads all of the
+// index.
+func (r *Reader) LogEntriesOf(ctx context.Context, first, last int64, each func(LogEntry)) error {
+	return r.logEntries(ctx, "SELECT term, pos FROM log_term WHERE pos BETWEEN $1 AND $2", []any{first, last}, each)
+}
+
+func (r *Reader) logEntries(ctx context.Context, text string, args []any, each func(LogEntry)) error {
+	return r.rows(ctx, text, args, func(scan func(...any) error) error {
+		var e LogEntry
+		err := scan(&e.Term, &e.Position)
+		each(e)
+		return err
+	})
+}

@@ -62,6 +62,7 @@ func logIsSearched(t *testing.T, open func() *Store) {
 		times, terms = append(times, t0.Add(time.Duration(i/3)*time.Second)), append(terms, has)
 	}
 	fillLog(t, s, times, terms)
+	indexIsRead(t, s, all)
 	holds := func(q *LogQuery, position int64) bool {
 		if len(q.Spans.And(SpansOf(Span{position, position}))) == 0 {
 			return false
@@ -115,6 +116,45 @@ func logIsSearched(t *testing.T, open func() *Store) {
 			rt.Fatal(err)
 		}
 	})
+}
+
+// indexIsRead reads the index page by page, and that of some records, and finds what was put into it.
+func indexIsRead(t *testing.T, s *Store, all map[int64][]int64) {
+	t.Helper()
+	read := func(do func(r *Reader, ctx context.Context, each func(LogEntry)) error) map[int64][]int64 {
+		found := map[int64][]int64{}
+		if err := s.View(t.Context(), func(ctx context.Context, r *Reader) error {
+			return do(r, ctx, func(e LogEntry) { found[e.Position] = append(found[e.Position], e.Term) })
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	paged := read(func(r *Reader, ctx context.Context, each func(LogEntry)) error {
+		var last LogEntry
+		for n, first := 100, true; n == 100; first = false {
+			n = 0
+			if err := r.LogEntries(ctx, last, first, 100, func(e LogEntry) { n++; last = e; each(e) }); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	some := read(func(r *Reader, ctx context.Context, each func(LogEntry)) error {
+		return r.LogEntriesOf(ctx, 300, 310, each)
+	})
+	for position, want := range all {
+		want = slices.Sorted(slices.Values(want))
+		if got := slices.Sorted(slices.Values(paged[position])); !slices.Equal(got, want) {
+			t.Errorf("record %d has %v, want %v", position, got, want)
+		}
+		if position < 300 || position > 310 {
+			want = nil
+		}
+		if got := slices.Sorted(slices.Values(some[position])); !slices.Equal(got, want) {
+			t.Errorf("of some records, record %d has %v, want %v", position, got, want)
+		}
+	}
 }
 
 // Where times lie in the log is found by halving it, and is what a look at each record finds.
