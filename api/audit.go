@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -33,7 +34,11 @@ func (a *api) audit(g *gin.Context) {
 
 // known is what is known of a request before it is understood. Who asks is added when it is known.
 func (a *api) known(g *gin.Context) audit.Record {
-	r := audit.Record{Code: routeCode(g), Type: resourceType(g), Query: g.Request.Method + " " + strings.TrimPrefix(g.Request.URL.RequestURI(), a.path+"/"), RequestID: RequestID(g.Request.Context())}
+	asked, parameters, sent := strings.Cut(strings.TrimPrefix(g.Request.URL.RequestURI(), a.path+"/"), "?")
+	if sent && !strings.HasPrefix(asked, "/auth/") {
+		asked += "?" + withoutTokens(parameters)
+	}
+	r := audit.Record{Code: routeCode(g), Type: resourceType(g), Query: g.Request.Method + " " + asked, RequestID: RequestID(g.Request.Context())}
 	if rest, ok := strings.CutPrefix(g.FullPath(), "/auth/"); ok && rest != "" {
 		r.Query = "" // the code says it
 	}
@@ -48,6 +53,19 @@ func (a *api) known(g *gin.Context) audit.Record {
 	}
 	r.Caller = callersTrace(g.Request.Context())
 	return r
+}
+
+// withoutTokens are the parameters of a query or a form without the value of access_token, which some put
+// there (https://www.rfc-editor.org/rfc/rfc6750#section-2.3): whoever reads the log could use it.
+func withoutTokens(parameters string) string {
+	pairs := strings.Split(parameters, "&")
+	for i, pair := range pairs {
+		name, _, _ := strings.Cut(pair, "=")
+		if plain, err := url.QueryUnescape(name); err == nil && strings.EqualFold(strings.TrimSpace(plain), "access_token") {
+			pairs[i] = name + "="
+		}
+	}
+	return strings.Join(pairs, "&")
 }
 
 // routeCode is the interaction that a route stands for (http://hl7.org/fhir/restful-interaction), for

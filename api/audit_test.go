@@ -195,3 +195,18 @@ func TestRecordsSayWhatWasDisclosed(t *testing.T) {
 		t.Errorf("the token: %+v", first)
 	}
 }
+
+// A token that somebody puts into a URL or a form is not kept.
+func TestNoTokenIsKept(t *testing.T) {
+	for in, want := range map[string]string{
+		"name=x&access_token=abc":       "name=x&access_token=",
+		"access%5Ftoken=abc&name=x":     "access%5Ftoken=&name=x",
+		"Access_Token=a=b":              "Access_Token=",
+		"name=access_token&token=%zz&&": "name=access_token&token=%zz&&",
+		"":                              "",
+	} {
+		if got := withoutTokens(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}

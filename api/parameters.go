@@ -32,7 +32,7 @@ func readParameters(c *call) ([]search.Pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	service.Sent(c.ctx(), form)
+	service.Sent(c.ctx(), withoutTokens(form))
 	more, err := search.ParsePairs(form)
 	return append(pairs, more...), err
 }
