@@ -12,7 +12,6 @@ import (
 
 	"aftercare/fhir"
 	"aftercare/service/audit"
-	"aftercare/service/audit/tree"
 	"aftercare/service/store"
 )
 
@@ -142,17 +141,9 @@ func TestALogOfAnotherSecretIsRefused(t *testing.T) {
 
 // A service that keeps no log does not say that it could prove one.
 func TestOperationsOfTheLogAreListedWhereThereIsOne(t *testing.T) {
-	text, err := tree.NewKey("a.example")
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := tree.ReadKey(text)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for want, s := range map[bool]*Service{
 		false: open(t),
-		true:  open(t, withLog(1), func(o *Options) { o.LogKey = key }),
+		true:  open(t, withTree(t)),
 	} {
 		if got := bytes.Contains(s.capabilities(), []byte("/OperationDefinition/AuditEvent-proof")); got != want {
 			t.Errorf("$proof is listed: %t, and should be: %t", got, want)

@@ -206,7 +206,7 @@ func TestOperationsAreRefused(t *testing.T) {
 // What the CapabilityStatement lists is offered, at a level that exists, with a definition
 // of HL7, or of ours that is stored.
 func TestCapabilityStatementListsOperations(t *testing.T) {
-	s := open(t)
+	s := open(t, withTree(t))
 	var c struct {
 		Rest []struct {
 			Operation []struct{ Name, Definition string }
