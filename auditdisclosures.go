@@ -62,11 +62,7 @@ was made is put into the log first.`,
 }
 
 func (p *program) discloseAudit(ctx context.Context, cfg config.Config, x auditExport, html bool) error {
-	from, err := timeOf("--from", x.from, cfg.Zone)
-	if err != nil {
-		return err
-	}
-	to, err := timeOf("--to", x.to, cfg.Zone)
+	from, to, err := x.during(cfg.Zone)
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ pseudonym, and without the id. Copies of the database, and exports, have to be d
 				if log == nil {
 					return errAuditOff
 				}
-				done, err := log.Erase(ctx, *log.Site(cfg.BaseURLAt(nil)), patient, reason, recordOf(audit.LogErased, "audit erase"))
+				done, err := log.Erase(ctx, patient, reason, recordOf(audit.LogErased, "audit erase"))
 				if err == nil {
 					_, err = fmt.Fprintf(p.stdout, "%d records were erased; %d of them were about other patients too\n", done.Records, done.Shared)
 				}

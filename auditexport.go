@@ -24,6 +24,14 @@ type auditExport struct {
 	out, patient, agent, from, to string
 }
 
+// during is the period that was asked for, of which either end may be open.
+func (x auditExport) during(zone *time.Location) (from, to time.Time, err error) {
+	if from, err = timeOf("--from", x.from, zone); err == nil {
+		to, err = timeOf("--to", x.to, zone)
+	}
+	return from, to, err
+}
+
 // filter says it in words, "" for all.
 func (x auditExport) filter() string {
 	var words []string
@@ -40,11 +48,7 @@ func (p *program) exportAudit(ctx context.Context, cfg config.Config, x auditExp
 	if x.patient != "" && !fhir.ValidID(x.patient) {
 		return fmt.Errorf("--patient: %q is no id of a resource", x.patient)
 	}
-	from, err := timeOf("--from", x.from, cfg.Zone)
-	if err != nil {
-		return err
-	}
-	to, err := timeOf("--to", x.to, cfg.Zone)
+	from, to, err := x.during(cfg.Zone)
 	if err != nil {
 		return err
 	}

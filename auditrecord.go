@@ -50,14 +50,22 @@ func recordOf(code, command string, details ...string) audit.Record {
 	return r
 }
 
-// noteLife logs that the service started or stopped, under which settings. Where the log is required, it
-// does not go on without.
-func noteLife(ctx context.Context, svc *service.Service, cfg config.Config, code string) error {
-	err := svc.Log().Note(ctx, recordOf(code, "serve", "version", versionName(), "auth", cfg.Auth, "audit", cfg.Audit, "settings", digest(cfg)))
-	if err != nil && cfg.Audit == config.AuditRequired {
+// unlogged says what is done about something that the auditor's log cannot have: the error where the log is
+// required; else it is told.
+func (p *program) unlogged(cfg config.Config, err error) error {
+	if err == nil {
+		return nil
+	}
+	if cfg.Audit == config.AuditRequired {
 		return fmt.Errorf("the auditor's log: %w", err)
 	}
+	fmt.Fprintln(p.stderr, "aftercare: this is not in the auditor's log:", err)
 	return nil
+}
+
+// noteLife logs that the service started or stopped, under which settings.
+func (p *program) noteLife(ctx context.Context, svc *service.Service, cfg config.Config, code string) error {
+	return p.unlogged(cfg, svc.Log().Note(ctx, recordOf(code, "serve", "version", versionName(), "auth", cfg.Auth, "audit", cfg.Audit, "settings", digest(cfg))))
 }
 
 // digest tells settings from others, without what is secret in them.

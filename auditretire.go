@@ -16,7 +16,6 @@ import (
 	"aftercare/config"
 	"aftercare/service"
 	"aftercare/service/audit"
-	"aftercare/service/audit/tree"
 	"aftercare/service/store"
 
 	"github.com/spf13/cobra"
@@ -71,7 +70,7 @@ func (p *program) retireAudit(ctx context.Context, cfg config.Config, x retireme
 		}
 		told := newProgress(p.stderr, "retired", 0, 0)
 		told.noun = "records"
-		if err := log.Retire(ctx, *log.Site(cfg.BaseURLAt(nil)), g, x.reason, recordOf(audit.LogErased, "audit retire"), told.reach); err != nil {
+		if err := log.Retire(ctx, g, x.reason, recordOf(audit.LogErased, "audit retire"), told.reach); err != nil {
 			return err
 		}
 		_, err = fmt.Fprintf(p.stdout, "records %d to %d were retired to %s\nsha256 %s\n", g.First, g.Last, x.out, hex.EncodeToString(g.SHA256))
@@ -100,8 +99,7 @@ func (p *program) writeSegment(ctx context.Context, cfg config.Config, log *serv
 			g.Last = proof.Row.Position
 			return w.record(proof, r)
 		}
-		start := func(c tree.Checkpoint, note []byte) error { return w.start(c, note) }
-		if err := log.Export(ctx, service.LogExport{After: retired, To: before, Start: start, Record: record, Progress: told.reach}); err != nil {
+		if err := log.Export(ctx, service.LogExport{After: retired, To: before, Start: w.start, Record: record, Progress: told.reach}); err != nil {
 			return err
 		}
 		if g.Last == 0 {

@@ -52,7 +52,7 @@ func (p *program) verifyAudit(ctx context.Context, cfg config.Config, v verifica
 		if err != nil {
 			return fmt.Errorf("AFTERCARE_KEYS: %w", err)
 		}
-		if terms, err = service.LogTerms(secret, cfg.BaseURLAt(nil)); err != nil {
+		if terms, err = service.LogTerms(secret); err != nil {
 			return err
 		}
 	}

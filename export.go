@@ -65,8 +65,8 @@ func (p *program) export(ctx context.Context, cfg config.Config, folder string, 
 	if err == nil {
 		err = log.Note(ctx, recordOf(audit.Exported, "export", "versions", strconv.FormatInt(there.Versions, 10), "from", strconv.FormatInt(x.manifest.Versions, 10)))
 	}
-	if err != nil && cfg.Audit != config.AuditBestEffort {
-		return fmt.Errorf("the auditor's log: %w", err)
+	if err := p.unlogged(cfg, err); err != nil {
+		return err
 	}
 	x.partSize = partSize
 	before := x.manifest.Versions

@@ -76,8 +76,8 @@ func (p *program) restore(ctx context.Context, cfg config.Config, folder string)
 	if err == nil {
 		err = log.Note(ctx, recordOf(audit.Imported, "load", "versions", strconv.FormatInt(m.Versions, 10), "sha256", m.SHA256))
 	}
-	if err != nil && cfg.Audit != config.AuditBestEffort {
-		return fmt.Errorf("the auditor's log: %w", err)
+	if err := p.unlogged(cfg, err); err != nil {
+		return err
 	}
 
 	lines := &archiveLines{folder: folder, parts: m.Parts}

@@ -95,13 +95,13 @@ func (p *program) serve(ctx context.Context, cfg config.Config, started func(ctx
 			ended <- server.Serve(listener)
 		}
 	}()
-	if err := noteLife(ctx, svc, cfg, audit.Started); err != nil {
+	if err := p.noteLife(ctx, svc, cfg, audit.Started); err != nil {
 		return errors.Join(err, drain(server, gate, 0, log))
 	}
 	defer func() {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 		defer cancel()
-		err = errors.Join(err, noteLife(closing, svc, cfg, audit.Stopped))
+		err = errors.Join(err, p.noteLife(closing, svc, cfg, audit.Stopped))
 	}()
 	log.InfoContext(ctx, "ready", "base", base, "version", versionName())
 

@@ -190,8 +190,7 @@ func TestRecordsSayWhatWasDisclosed(t *testing.T) {
 			t.Errorf("%s %s: trace %q, span %q", ask.method, ask.path, last.Trace, last.Span)
 		}
 	}
-	audits := s.logged(t, 0)
-	if first := audits[1]; first.Code != audit.TokenIssued || first.Agent.Client != "engine" || first.Agent.TokenID == "" {
+	if first := s.logged(t, 0)[1]; first.Code != audit.TokenIssued || first.Agent.Client != "engine" || first.Agent.TokenID == "" {
 		t.Errorf("the token: %+v", first)
 	}
 }

@@ -91,7 +91,7 @@ func TestInteractions(t *testing.T) {
 		},
 		"a create makes a resource under an id of the server's": {
 			{name: "with the caller's id and meta", line: "POST /Patient", body: patient("mine", `"meta":{"versionId":"9","lastUpdated":"2001-01-01T00:00:00Z","tag":[{"code":"kept"}]},`+female), status: 201,
-				want: []string{"Location: {base}/Patient/" + anyID + "/_history/1", `ETag: W/"1"`, "Last-Modified: " + httpDate, "meta.versionId = 1", "meta.tag.code = kept", `- "mine"`, "- 2001"},
+				want: []string{"Location: {base}/Patient/" + anyID + "/_history/1", `ETag: W/"1"`, "Last-Modified: " + httpDate, "meta.versionId = 1", "meta.tag.code = kept", `- "mine"`, `- "2001-01-01`},
 				keep: "location = Location"},
 			{name: "is where Location says", line: "GET {location}", status: 200, want: []string{"gender = female"}},
 			{name: "not under the caller's id", line: "GET /Patient/mine", status: 404},

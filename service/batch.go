@@ -18,9 +18,7 @@ func (s *Service) batch(ctx context.Context, p Principal, entries []request, pre
 	for i := range entries {
 		if entries[i].err != nil {
 			entries[i].leaveTrail(ctx)
-			results[i] = answer.written(ctx, s.failedEntry(ctx, entries[i].err))
-			entries[i].trail.answered(results[i].status)
-			entries[i].trail.because(entries[i].err)
+			results[i] = answer.written(ctx, s.refusedEntry(ctx, &entries[i], entries[i].err))
 		}
 	}
 	for turn := range len(writing) + 1 {
@@ -28,7 +26,7 @@ func (s *Service) batch(ctx context.Context, p Principal, entries []request, pre
 			switch run := func() entry { return s.batchEntry(ctx, p, &entries[i], prefer) }; {
 			case entries[i].err != nil || entries[i].turn() != turn:
 			case entries[i].reads():
-				results[i] = s.batchRead(ctx, &answer, run)
+				results[i] = s.batchRead(ctx, &answer, &entries[i], run)
 			default:
 				results[i] = answer.written(ctx, run())
 			}

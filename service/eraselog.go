@@ -15,10 +15,10 @@ type LogErasure struct{ Records, Shared int }
 
 // Erase takes away the keys of all records about a patient, so that nobody can open them any more. They
 // stay leaves of the tree, and links of chains. That this was done, and why, is a record itself, which r
-// begins and which does not name the patient. site is that of the service.
-func (l *Log) Erase(ctx context.Context, site audit.Site, patient, reason string, r audit.Record) (done LogErasure, err error) {
+// begins and which does not name the patient.
+func (l *Log) Erase(ctx context.Context, patient, reason string, r audit.Record) (done LogErasure, err error) {
 	subject := l.sealer.Subject(patient)
-	terms, err := audit.NewTerms(l.secret, site)
+	terms, err := LogTerms(l.secret)
 	if err != nil {
 		return done, err
 	}

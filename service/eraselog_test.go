@@ -15,7 +15,7 @@ import (
 func TestErasedRecordsStayInTheTree(t *testing.T) {
 	l := tamperable(t, 60, 10)
 	log := l.auditLog
-	done, err := log.Erase(t.Context(), l.site(), "p", "asked for", audit.Record{Code: audit.LogErased, Status: 200})
+	done, err := log.Erase(t.Context(), "p", "asked for", audit.Record{Code: audit.LogErased, Status: 200})
 	if err != nil || done != (LogErasure{30, 15}) {
 		t.Fatalf("%+v, %v", done, err)
 	}
@@ -42,10 +42,10 @@ func TestErasedRecordsStayInTheTree(t *testing.T) {
 	if _, err := answer.Verify(log.Verifier()); err != nil || len(answer.Records) != 31 {
 		t.Errorf("%d, %v", len(answer.Records), err)
 	}
-	if done, err := log.Erase(t.Context(), l.site(), "p", "again", audit.Record{Code: audit.LogErased, Status: 200}); err != nil || done.Records != 1 {
+	if done, err := log.Erase(t.Context(), "p", "again", audit.Record{Code: audit.LogErased, Status: 200}); err != nil || done.Records != 1 {
 		t.Errorf("%+v, %v", done, err) // the request above
 	}
-	if _, err := log.Erase(t.Context(), l.site(), "nobody", "x", audit.Record{Code: audit.LogErased, Status: 200}); err == nil {
+	if _, err := log.Erase(t.Context(), "nobody", "x", audit.Record{Code: audit.LogErased, Status: 200}); err == nil {
 		t.Error("nobody was erased")
 	}
 	// Somebody takes away one key more.
@@ -62,7 +62,7 @@ func TestWhatIsErasedMeanwhile(t *testing.T) {
 	log := l.auditLog
 	erase := func(patient string) {
 		t.Helper()
-		if _, err := log.Erase(t.Context(), l.site(), patient, "asked for", audit.Record{Code: audit.LogErased, Status: 200}); err != nil {
+		if _, err := log.Erase(t.Context(), patient, "asked for", audit.Record{Code: audit.LogErased, Status: 200}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -17,7 +17,17 @@ import (
 // withTree keeps a log with a tree.
 func withTree(t testing.TB) func(*Options) {
 	t.Helper()
-	text, err := tree.NewKey("127.0.0.1:8080/fhir")
+	key := newLogKey(t, "127.0.0.1:8080/fhir")
+	return func(o *Options) {
+		withLog(1)(o)
+		o.LogKey = key
+	}
+}
+
+// newLogKey is a new key of a log with a name.
+func newLogKey(t testing.TB, name string) *tree.Key {
+	t.Helper()
+	text, err := tree.NewKey(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,10 +35,7 @@ func withTree(t testing.TB) func(*Options) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return func(o *Options) {
-		withLog(1)(o)
-		o.LogKey = key
-	}
+	return key
 }
 
 // note adds n records to the log, about a patient where one is named.

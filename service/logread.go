@@ -53,22 +53,26 @@ func (s *Service) readLogged(ctx context.Context, r *store.Reader, typ, id strin
 	case row.Position == 0:
 		return nil, fhir.Errorf(fhir.NotFound, "not-found", "", "There is no %s with this id.", typ)
 	}
-	_, found, err := s.openLogged(ctx, r, typ, row)
+	if row.Leaf == nil || row.Key == nil {
+		return nil, gone(ctx, r, position)
+	}
+	_, found, err := s.openLogged(typ, row)
 	return found, err
 }
 
-// openLogged is a row of the log as a record, and as the resource that it is shown as.
-func (s *Service) openLogged(ctx context.Context, r *store.Reader, typ string, l store.Logged) (*audit.Record, *fhir.Resource, error) {
-	if l.Leaf == nil || l.Key == nil {
-		name, err := r.Archived(ctx, l.Position)
-		if err != nil {
-			return nil, nil, err
-		}
-		if name != "" {
-			return nil, nil, fhir.Errorf(fhir.Gone, "not-found", "", "This record was moved to an archive, %s. The log still proves that there was one.", name)
-		}
-		return nil, nil, fhir.Errorf(fhir.Gone, "deleted", "", "This record was erased. The log still proves that there was one.")
+// gone says where a record is that cannot be opened here.
+func gone(ctx context.Context, r *store.Reader, position int64) error {
+	switch name, err := r.Archived(ctx, position); {
+	case err != nil:
+		return err
+	case name != "":
+		return fhir.Errorf(fhir.Gone, "not-found", "", "This record was moved to an archive, %s. The log still proves that there was one.", name)
 	}
+	return fhir.Errorf(fhir.Gone, "deleted", "", "This record was erased. The log still proves that there was one.")
+}
+
+// openLogged is a row of the log as a record, and as the resource that it is shown as.
+func (s *Service) openLogged(typ string, l store.Logged) (*audit.Record, *fhir.Resource, error) {
 	record, err := audit.Read(l.Position, l.Leaf, l.Key)
 	if err != nil {
 		return nil, nil, err

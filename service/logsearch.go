@@ -194,18 +194,17 @@ func (l *logQuestion) page(ctx context.Context) (found []*fhir.Resource, missing
 			if more = more || len(found) == count || size >= store.PageBytes; more {
 				return nil
 			}
-			record, resource, err := l.s.openLogged(ctx, l.r, l.in.typ, row)
-			switch {
-			case fhir.KindOf(err) == fhir.Gone:
+			l.after = row.Position
+			if row.Leaf == nil || row.Key == nil {
 				missing++
-			case err != nil:
-				return err
-			case l.matches(record):
+				return nil
+			}
+			record, resource, err := l.s.openLogged(l.in.typ, row)
+			if err == nil && l.matches(record) {
 				found = append(found, resource)
 				size += len(resource.Body)
 			}
-			l.after = row.Position
-			return nil
+			return err
 		}); err != nil {
 			return nil, 0, 0, err
 		}

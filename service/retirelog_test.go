@@ -14,7 +14,7 @@ import (
 func TestRetiredRecordsStayInTheTree(t *testing.T) {
 	l := tamperable(t, 60, 10)
 	g := store.LogSegment{First: 1, Last: 40, Sealed: time.Now(), SHA256: []byte{1}, Name: "segment-1"}
-	if err := l.auditLog.Retire(t.Context(), l.site(), g, "age", audit.Record{Code: audit.LogErased, Status: 200}, nil); err != nil {
+	if err := l.auditLog.Retire(t.Context(), g, "age", audit.Record{Code: audit.LogErased, Status: 200}, nil); err != nil {
 		t.Fatal(err)
 	}
 	integrated(t, l.Service)
@@ -31,7 +31,7 @@ func TestRetiredRecordsStayInTheTree(t *testing.T) {
 	}
 	// A record of an erasure is never retired itself.
 	next := store.LogSegment{First: 41, Last: 61, Sealed: time.Now(), SHA256: []byte{2}, Name: "segment-2"}
-	if err := l.auditLog.Retire(t.Context(), l.site(), next, "age", audit.Record{Code: audit.LogErased, Status: 200}, nil); err != nil {
+	if err := l.auditLog.Retire(t.Context(), next, "age", audit.Record{Code: audit.LogErased, Status: 200}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if found, err := l.verify(t, l.kept); err != nil || found.Erased != 60 || found.Opened != 2 {

@@ -58,13 +58,23 @@ func (r *room) written(ctx context.Context, e entry) entry {
 
 // batchRead runs an entry of a batch that changes nothing. It fails where there is no room for
 // its answer; those after it are not run then.
-func (s *Service) batchRead(ctx context.Context, r *room, run func() entry) entry {
+func (s *Service) batchRead(ctx context.Context, r *room, q *request, run func() entry) entry {
 	if r.refused != nil {
-		return s.failedEntry(ctx, r.refused)
+		q.leaveTrail(ctx)
+		return s.refusedEntry(ctx, q, r.refused)
 	}
 	e := run()
 	if err := r.takeEntry(ctx, e); err != nil {
-		return s.failedEntry(ctx, err)
+		return s.refusedEntry(ctx, q, err)
 	}
+	return e
+}
+
+// refusedEntry is the response to an entry of a batch that was not carried out, or whose answer is not
+// sent, which its trail tells too.
+func (s *Service) refusedEntry(ctx context.Context, q *request, err error) entry {
+	e := s.failedEntry(ctx, err)
+	q.trail.answered(e.status)
+	q.trail.because(err)
 	return e
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"aftercare/fhir"
-	"aftercare/service/audit"
 	"aftercare/service/audit/tree"
 	"aftercare/service/permission"
 	"aftercare/service/store"
@@ -172,7 +171,7 @@ func begin(ctx context.Context, o Options, known *knowledge) (*Service, error) {
 	if err := s.store.Declare(ctx, s.registry.Fingerprints(s.zone, s.baseURL), !o.SameIndex); err != nil {
 		return nil, err
 	}
-	terms, err := audit.NewTerms(o.LogSecret, s.site())
+	terms, err := LogTerms(o.LogSecret)
 	if err != nil {
 		return nil, err
 	}

@@ -156,7 +156,7 @@ func (s *Service) logTrail(ctx context.Context, tx *store.Tx, t *Trail) error {
 		if r.Code == "" {
 			r.Code = "request"
 		}
-		if saidByTarget[r.Code] && r.Target != "" && !strings.Contains(r.Query, "?") {
+		if saidByTarget[r.Code] && (r.Target != "" || len(r.Shown) > 0) && !strings.Contains(r.Query, "?") {
 			r.Query = ""
 		}
 		patients, err := s.patientsShown(ctx, &tx.Reader, leaf)
@@ -246,7 +246,6 @@ func (s *Service) logWrites(ctx context.Context, tx *store.Tx, found *resolution
 		leaf.record.Status, leaf.record.Reason = statusOf(out[i]), ""
 		if r := out[i].Resource; r != nil {
 			leaf.record.Shown = []audit.Version{{Type: r.Type, ID: r.ID, Version: r.Version}}
-			leaf.record.Target = r.ID
 			patients, err := s.patientsWritten(ctx, tx, found.contents[i], r)
 			if err != nil {
 				return err
@@ -339,7 +338,7 @@ func (t *Trail) answered(status string) {
 	}
 }
 
-// because says why an entry was refused before it was an interaction.
+// because says why an entry was refused.
 func (t *Trail) because(err error) {
 	if t != nil {
 		t.record.Reason = reasonOf(err)

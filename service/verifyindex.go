@@ -10,10 +10,10 @@ import (
 	"aftercare/service/store"
 )
 
-// LogTerms are what the records of a log are found by, of the secret of the log and the public base of its
-// service.
-func LogTerms(secret []byte, base string) (*audit.Terms, error) {
-	return audit.NewTerms(secret, *logSite(base))
+// LogTerms are what the records of a log are found by, of the secret of the log. They are the same at each
+// public base.
+func LogTerms(secret []byte) (*audit.Terms, error) {
+	return audit.NewTerms(secret, *logSite(""))
 }
 
 // indexSpan is how many records share one sum.
@@ -98,7 +98,7 @@ func (x *indexCheck) look(ctx context.Context, db *store.Store, first, last int6
 				terms = x.terms.Of(record)
 			}
 			if slices.Sort(there[l.Position]); !slices.Equal(there[l.Position], terms) {
-				return &audit.Fault{Position: l.Position, What: "is not found by what it says: the index of the log was changed, or AFTERCARE_BASE_URL is not that of the service"}
+				return &audit.Fault{Position: l.Position, What: "is not found by what it says: the index of the log was changed"}
 			}
 			return nil
 		})

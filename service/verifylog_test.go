@@ -262,15 +262,7 @@ func TestTamperingIsFound(t *testing.T) {
 			tamper(t, l.database, "UPDATE log_checkpoint SET size = 101 WHERE size = 100")
 		}, "checkpoint of 101 records says"},
 		"a checkpoint was signed by another": {func(t *testing.T, l *tampered) {
-			text, err := tree.NewKey(l.auditLog.key.Name())
-			if err != nil {
-				t.Fatal(err)
-			}
-			other, err := tree.ReadKey(text)
-			if err != nil {
-				t.Fatal(err)
-			}
-			signed, err := other.Sign(100, tree.Hash{1})
+			signed, err := newLogKey(t, l.auditLog.key.Name()).Sign(100, tree.Hash{1})
 			if err != nil {
 				t.Fatal(err)
 			}

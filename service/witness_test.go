@@ -224,26 +224,13 @@ func TestCheckpointsAreWitnessed(t *testing.T) {
 }
 
 func TestKeysOfWitnesses(t *testing.T) {
-	_, w := newCounter(t, "log+"+strings.SplitN(newLogKey(t), "+", 2)[1])
+	_, w := newCounter(t, "log+"+strings.SplitN(newLogKey(t, "log").Verifier(), "+", 2)[1])
 	if _, err := tree.NewWitness(w.Key); err != nil {
 		t.Error(err)
 	}
-	for _, key := range []string{"", "a+b", newLogKey(t), w.Key + "A", strings.Replace(w.Key, "w1+", "w2+", 1), "+" + w.Key} {
+	for _, key := range []string{"", "a+b", newLogKey(t, "log").Verifier(), w.Key + "A", strings.Replace(w.Key, "w1+", "w2+", 1), "+" + w.Key} {
 		if _, err := tree.NewWitness(key); err == nil {
 			t.Errorf("%q is taken", key)
 		}
 	}
-}
-
-func newLogKey(t testing.TB) string {
-	t.Helper()
-	text, err := tree.NewKey("log")
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := tree.ReadKey(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key.Verifier()
 }

@@ -55,7 +55,7 @@ type Agent struct {
 	Client  string   `json:"client,omitempty"`
 	Issuer  string   `json:"issuer,omitempty"`
 	Subject string   `json:"subject,omitempty"`
-	User    string   `json:"user,omitempty"` // fhirUser
+	User    string   `json:"user,omitempty"` // fhirUser; relative where it is one of this service
 	TokenID string   `json:"jti,omitempty"`
 	Roles   []string `json:"roles,omitempty"`
 	Address string   `json:"address,omitempty"` // of the connection, without a port

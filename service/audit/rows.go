@@ -33,10 +33,11 @@ var (
 )
 
 // Rows are what the AuditEvent of a record is found by, some of them twice: what search.Registry.Extract gives for
-// it under the parameters that the log has an index of, without the making of JSON.
+// it under the parameters that the log has an index of, without the making of JSON. They are the same at
+// each base: what a record says of a resource of this service is relative, and a URL is one of elsewhere.
 func (s *Site) Rows(r *Record) []search.Row {
 	e := s.event(r)
-	x := eventRows{base: s.Base, rows: make([]search.Row, 0, 24)}
+	x := eventRows{rows: make([]search.Row, 0, 24)}
 	x.add(byAction, "", e.Action)
 	x.add(byOutcome, "", e.Outcome)
 	x.add(byType, e.Type.System, e.Type.Code)
@@ -65,10 +66,7 @@ func (s *Site) Rows(r *Record) []search.Row {
 }
 
 // eventRows gathers the rows of one event.
-type eventRows struct {
-	base string
-	rows []search.Row
-}
+type eventRows struct{ rows []search.Row }
 
 func (x *eventRows) add(p *search.Parameter, system, value string) {
 	if value != "" {
@@ -81,7 +79,7 @@ func (x *eventRows) reference(p *search.Parameter, to *reference) {
 	if to == nil || to.Reference == "" {
 		return
 	}
-	ref := fhir.ParseReference(to.Reference, x.base)
+	ref := fhir.ParseReference(to.Reference, "")
 	if !ref.Local() {
 		if current, _, found := strings.Cut(ref.URL, "/_history/"); found && strings.Contains(current, ":") {
 			x.add(p, "", current)
@@ -103,7 +101,7 @@ func (x *eventRows) patient(to *reference) {
 	if to == nil {
 		return
 	}
-	ref := fhir.ParseReference(to.Reference, x.base)
+	ref := fhir.ParseReference(to.Reference, "")
 	if ref.Local() && ref.Type == "Patient" || !ref.Local() && patientElsewhere(ref.URL) {
 		x.reference(byPatient, to)
 	}

@@ -30,7 +30,7 @@ func randomRecord(rt *rapid.T) *Record {
 		RequestID: pick("request", "", "r-1", "r-2"), Caller: pick("caller", "", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b8-01"), Trace: pick("trace", "", "4bf92f3577b34da6a3ce929d0e0e4736"), Span: "00f067aa0ba902b7",
 		Agent: Agent{
 			Client: pick("client", "", "app", "ehr"), Issuer: pick("issuer", "", "https://idp.example", "https://other.example"), Subject: pick("subject", "", "app", "user-42"),
-			User:    pick("user", "", "Practitioner/1", "Patient/a", "Person/1", site.Base+"/Practitioner/1", "https://ehr.example/fhir/Patient/a", "https://ehr.example/fhir/Practitioner/9/_history/2", "odd"),
+			User:    pick("user", "", "Practitioner/1", "Patient/a", "Person/1", "https://ehr.example/fhir/Patient/a", "https://ehr.example/fhir/Practitioner/9/_history/2", "odd"),
 			TokenID: pick("jti", "", "t1", "t2"), Address: pick("address", "", "192.0.2.17"),
 		},
 	}
@@ -160,6 +160,28 @@ func ask(t rapid.TB, registry *search.Registry, raw string) *search.Query {
 		t.Fatal(raw, err)
 	}
 	return q
+}
+
+// A service that gets another address finds what it found before, also where its address is then that of a
+// server which records name.
+func TestTermsAreThoseOfEachAddress(t *testing.T) {
+	secret := bytes.Repeat([]byte{1}, SecretSize)
+	terms, err := NewTerms(secret, site)
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved := site
+	moved.Base = "https://ehr.example/fhir"
+	other, err := NewTerms(secret, moved)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		r := randomRecord(rt)
+		if a, b := terms.Of(r), other.Of(r); !slices.Equal(a, b) {
+			rt.Fatalf("%v and %v of %+v", a, b, r)
+		}
+	})
 }
 
 // What is frequent costs little.

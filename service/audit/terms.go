@@ -35,7 +35,7 @@ func NewTerms(secret []byte, site Site) (*Terms, error) {
 		return nil, err
 	}
 	t := &Terms{site: site, key: key}
-	observer := eventRows{base: site.Base}
+	var observer eventRows
 	observer.reference(bySource, &reference{Reference: site.Observer})
 	observer.reference(byAgent, &reference{Reference: site.Observer})
 	t.usual = append(observer.rows,

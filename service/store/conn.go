@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 
 	"aftercare/fhir"
 )
@@ -63,6 +64,18 @@ type conn struct {
 	broken error
 	// changes counts the statements that may have changed something.
 	changes int
+	// reading is set while rows are being read. PostgreSQL can run nothing else then, so neither engine does.
+	reading bool
+}
+
+var errReading = errors.New("a statement was to run while the rows of another are being read")
+
+// usable is an error where no statement can be run.
+func (c *conn) usable() error {
+	if c.broken == nil && c.reading {
+		return errReading
+	}
+	return c.broken
 }
 
 func (c *conn) open() bool { return c.session != nil }
@@ -82,16 +95,16 @@ func (c *conn) begin(ctx context.Context) (*numbers, error) {
 }
 
 func (c *conn) exec(ctx context.Context, text string, args ...any) error {
-	if c.broken != nil {
-		return c.broken
+	if err := c.usable(); err != nil {
+		return err
 	}
 	c.changes++
 	return c.session.exec(ctx, text, args...)
 }
 
 func (c *conn) insert(ctx context.Context, into *insertion, values ...any) error {
-	if c.broken != nil {
-		return c.broken
+	if err := c.usable(); err != nil {
+		return err
 	}
 	c.changes++
 	return c.session.insert(ctx, into, values...)
@@ -112,8 +125,10 @@ func (c *conn) row(ctx context.Context, text string, args []any, dest ...any) (b
 
 // rows calls each for every row.
 func (c *conn) rows(ctx context.Context, text string, args []any, each func(scan func(...any) error) error) error {
-	if c.broken != nil {
-		return c.broken
+	if err := c.usable(); err != nil {
+		return err
 	}
+	c.reading = true
+	defer func() { c.reading = false }()
 	return c.session.rows(ctx, text, args, each)
 }

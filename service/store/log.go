@@ -51,7 +51,7 @@ func (s *Store) WriteLog(ctx context.Context, fn func(ctx context.Context, tx *T
 	return s.write(ctx, &write{fn: fn, any: true})
 }
 
-// Logged is a row of the log. Leaf is nil where it was moved to an archive, Key where it was erased.
+// Logged is a row of the log. Key is nil where the record was erased or retired to a file; Leaf stays.
 type Logged struct {
 	Position  int64
 	Recorded  time.Time

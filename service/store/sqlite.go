@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"aftercare/fhir"
 	"aftercare/service/store/walfile"
@@ -30,6 +32,7 @@ var sqliteMigrations embed.FS
 // connections that only read.
 type sqliteEngine struct {
 	writer, reader *sql.DB
+	patience       time.Duration
 }
 
 // openSQLite makes the file and brings its tables up to date.
@@ -48,7 +51,7 @@ func openSQLite(ctx context.Context, path string, o Options) (engine, error) {
 	if err := migrate(ctx, writer, goose.DialectSQLite3, sqliteMigrations, "migrations/sqlite", o); err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}
-	return &sqliteEngine{writer, sqliteDB(path, o, url.Values{"_pragma": {"query_only(1)"}})}, nil
+	return &sqliteEngine{writer, sqliteDB(path, o, url.Values{"_pragma": {"query_only(1)"}}), cmp.Or(o.patience, 5*time.Second)}, nil
 }
 
 func (e *sqliteEngine) connect(ctx context.Context, writes bool) (session, error) {
@@ -60,7 +63,11 @@ func (e *sqliteEngine) connect(ctx context.Context, writes bool) (session, error
 	if err != nil {
 		return nil, err
 	}
-	return &sqliteSession{sql: c, writes: writes, stmts: map[string]*sql.Stmt{}}, nil
+	s := &sqliteSession{sql: c, writes: writes, patience: e.patience, stmts: map[string]*sql.Stmt{}}
+	if writes { // it waits by itself
+		err = s.run(ctx, "PRAGMA busy_timeout = 0")
+	}
+	return s, err
 }
 
 func (e *sqliteEngine) distant() bool { return false }
@@ -137,6 +144,12 @@ type connector struct {
 
 func (c connector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
 func (c connector) Driver() driver.Driver                        { return c.driver }
+
+// isBusy tells whether another process has the file.
+func isBusy(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
+}
 
 // failure translates the engine's result codes (https://sqlite.org/rescode.html).
 func (*sqliteEngine) failure(err error) *fhir.Error {

@@ -4,13 +4,15 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 )
 
 // sqliteSession is a connection with its prepared statements.
 type sqliteSession struct {
-	sql    *sql.Conn
-	writes bool
-	stmts  map[string]*sql.Stmt
+	sql      *sql.Conn
+	writes   bool
+	patience time.Duration // with another process that writes
+	stmts    map[string]*sql.Stmt
 }
 
 // statementLimit bounds the statements that a connection keeps: their texts are many, since a
@@ -21,9 +23,9 @@ func (c *sqliteSession) begin(ctx context.Context) (*numbers, error) {
 	if !c.writes {
 		return nil, c.exec(ctx, "BEGIN")
 	}
-	err := c.run(ctx, "BEGIN IMMEDIATE")
+	err := c.lock(ctx)
 	if err != nil && c.rollback(ctx) == nil { // one was left that could not be ended before
-		err = c.run(ctx, "BEGIN IMMEDIATE")
+		err = c.lock(ctx)
 	}
 	if err != nil {
 		return nil, err
@@ -33,6 +35,26 @@ func (c *sqliteSession) begin(ctx context.Context) (*numbers, error) {
 		return scan(&n.rid, &n.seq, &n.end, &n.generation, &n.log, &n.logged)
 	})
 	return n, err
+}
+
+// lockPoll is how often a file is asked for that another process writes to.
+const lockPoll = time.Millisecond
+
+// lock begins a transaction that writes. SQLite's own waiting asks again after up to 100 ms, and a process
+// that writes all the time lets go of the file for microseconds between, so that another one could wait for
+// many seconds.
+func (c *sqliteSession) lock(ctx context.Context) error {
+	for end := time.Now().Add(c.patience); ; {
+		err := c.run(ctx, "BEGIN IMMEDIATE")
+		if !isBusy(err) || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(lockPoll):
+		}
+	}
 }
 
 func (c *sqliteSession) savepoint(ctx context.Context) error { return c.exec(ctx, "SAVEPOINT one") }

@@ -99,7 +99,7 @@ func TestEveryConnectionIsSetUp(t *testing.T) {
 		}
 	}
 	if err := s.Write(t.Context(), func(ctx context.Context, tx *Tx) error {
-		check(ctx, &tx.Reader, map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "0", "busy_timeout": "5000", "mmap_size": "0", "query_only": "0", "wal_autocheckpoint": "16000"})
+		check(ctx, &tx.Reader, map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "0", "busy_timeout": "0", "mmap_size": "0", "query_only": "0", "wal_autocheckpoint": "16000"})
 		return nil
 	}); err != nil {
 		t.Error(err)
@@ -214,7 +214,7 @@ func TestLongReadIsStopped(t *testing.T) {
 // TestBusy has another process's transaction in the way.
 func TestBusy(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")
-	s := openTest(t, path, Options{})
+	s := openTest(t, path, Options{patience: 50 * time.Millisecond})
 	other := sqliteDB(path, Options{}, nil)
 	defer other.Close()
 	c, err := other.Conn(t.Context())
@@ -222,9 +222,6 @@ func TestBusy(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := s.Write(t.Context(), func(ctx context.Context, tx *Tx) error { return tx.exec(ctx, "PRAGMA busy_timeout = 50") }); err != nil {
-		t.Fatal(err)
-	}
 	if _, err := c.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
 		t.Fatal(err)
 	}
@@ -238,6 +235,44 @@ func TestBusy(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, s, "Patient", "a")
+}
+
+// Two processes that write to a file all the time both have their turns, such as a service and a command
+// beside it.
+func TestBothHaveTheirTurn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	o := Options{patience: 2 * time.Second}
+	var stores [2]*Store
+	for i := range stores {
+		stores[i] = openTest(t, path, o)
+	}
+	stop := make(chan struct{})
+	var writers sync.WaitGroup
+	for i := range 64 {
+		d := draft(t, "Patient", "")
+		writers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := stores[0].Write(t.Context(), func(ctx context.Context, tx *Tx) error {
+					_, err := tx.Put(ctx, d, fmt.Sprint("a", i), t0, "PUT", nil)
+					return err
+				}); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for range 20 {
+		put(t, stores[1], "Patient", "b")
+		time.Sleep(time.Millisecond)
+	}
+	close(stop)
+	writers.Wait()
 }
 
 // TestCommitFails lets a deferred constraint fail the commit itself.

@@ -60,6 +60,7 @@ type Options struct {
 
 	maxPages int           // of the database file, for the test of a full disk
 	beat     time.Duration // of leases, for tests that wait for one to end
+	patience time.Duration // with another process that writes to the same file
 }
 
 // groupLimit is the most writes that share a commit, queueLimit the most that wait before

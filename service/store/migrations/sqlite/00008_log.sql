@@ -2,7 +2,7 @@
 
 -- The auditor's log: one record for each interaction, in the order of commits and without gaps. What a
 -- leaf is, the package audit says. Rows are added; nothing of them is changed but that the key is taken
--- away when a record is erased, and leaf and key when it has been moved to an archive.
+-- away when a record is erased, or retired to a sealed file. The leaf stays, since the tree is made of it.
 CREATE TABLE log (
   pos      INTEGER PRIMARY KEY, -- from 1
   recorded INTEGER NOT NULL,    -- microseconds since 1970, never less than in the row before
@@ -47,7 +47,7 @@ CREATE TABLE log_term (
 CREATE TABLE log_indexed (pos INTEGER NOT NULL) STRICT;
 INSERT INTO log_indexed VALUES (0);
 
--- What was moved out of the log, and where it went.
+-- Which records were retired to sealed files, whose keys are no longer here.
 CREATE TABLE log_segment (
   first   INTEGER PRIMARY KEY,
   last    INTEGER NOT NULL,
