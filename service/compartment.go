@@ -40,17 +40,36 @@ func (s *Service) inCompartment(typ, patient string) (search.Clause, error) {
 
 // inCompartments is inCompartment for any of several patients.
 func (s *Service) inCompartments(typ string, patients []string) (search.Clause, error) {
-	types, err := record()
+	t, err := recordOf(typ)
 	if err != nil {
 		return search.Clause{}, err
 	}
-	members := []string{"_id", linkParameter}
+	return s.naming(typ, t.members, patients)
+}
+
+// tellsOf is the clause that holds for the resources of a type that are in a compartment of one of the
+// patients, or tell of what is.
+func (s *Service) tellsOf(typ string, patients ...string) (search.Clause, error) {
+	t, err := recordOf(typ)
+	if err != nil {
+		return search.Clause{}, err
+	}
+	return s.naming(typ, slices.Concat(t.members, t.kept), patients)
+}
+
+// recordOf is what makes resources of a type a part of a record; of Patients, that they are the patient,
+// or link to the patient.
+func recordOf(typ string) (recordType, error) {
+	types, err := record()
+	if err != nil {
+		return recordType{}, err
+	}
 	for i := range types {
 		if types[i].name == typ {
-			members = types[i].members
+			return types[i], nil
 		}
 	}
-	return s.naming(typ, members, patients)
+	return recordType{name: typ, members: []string{"_id", linkParameter}}, nil
 }
 
 // about is the clause that holds for the resources of a type that are a patient's own data: of those in

@@ -126,6 +126,37 @@ func TestConsent(t *testing.T) {
 	})
 }
 
+// What was derived for a patient has a Provenance that tells of plans and reports. It rests on the patient,
+// and is kept with the record; a scope for the patient does not reach it.
+func TestConsentKeepsTheProvenanceOfAPlan(t *testing.T) {
+	s := open(t)
+	for _, of := range []string{"a", "b"} {
+		s.store1(t, `{"resourceType":"Patient","id":"`+of+`"}`)
+		s.store1(t, `{"resourceType":"Procedure","id":"`+of+`-op","status":"completed","subject":{"reference":"Patient/`+of+`"},"performedDateTime":"2026-03-02",
+			"code":{"coding":[{"system":"`+fhir.Canonical+`/CodeSystem/osseointegration","code":"single-stage"}]},
+			"bodySite":[{"coding":[{"system":"http://snomed.info/sct","code":"71341001"},{"system":"http://snomed.info/sct","code":"7771000"}]}]}`)
+	}
+	unbounded := Anonymous
+	provenance := func(of string) string { return ask(t, s, &unbounded, "search Provenance?entity=Patient/"+of) }
+	ofA, ofB := provenance("a"), provenance("b")
+	if ofA == ofB || strings.Contains(ofB, " ") || ofB == "empty" {
+		t.Fatalf("one Provenance was expected for each plan, not %q and %q", ofA, ofB)
+	}
+	clinician := &Principal{User: "Practitioner/p", Grants: holder(t, "user/*.cruds").Grants}
+	shown := map[string]string{"search Provenance?entity=Patient/b": ofB, "search Provenance?entity=Procedure/b-op": ofB, "read Provenance/" + ofB: ofB, "read Provenance/" + ofB + "/_history/1": ofB}
+	asks(t, s, clinician, shown)
+	s.store1(t, consentOf("c", "b", "active", `{"type":"deny"}`))
+	asks(t, s, clinician, map[string]string{"search Provenance?entity=Patient/b": "empty", "search Provenance?entity=Procedure/b-op": "empty", "search Provenance?_summary=count": "1 in all",
+		"read Provenance/" + ofB: "404", "read Provenance/" + ofB + "/_history/1": "404", "history Provenance/_history": ofA, "search Provenance?entity=Patient/a": ofA})
+	s.store1(t, consentOf("c", "b", "active", `{"type":"permit","provision":[{"type":"deny","data":[{"meaning":"instance","reference":{"reference":"Provenance/`+ofB+`"}}]}]}`))
+	asks(t, s, clinician, map[string]string{"read Provenance/" + ofB: "404", "read Provenance/" + ofA: ofA, "read Procedure/b-op": "b-op"})
+	s.store1(t, consentOf("c", "b", "inactive", `{"type":"deny"}`))
+	asks(t, s, clinician, shown)
+	app := holder(t, "patient/*.rs")
+	app.Patient = "b"
+	asks(t, s, app, map[string]string{"read Provenance/" + ofB: "404", "read Procedure/b-op": "b-op"})
+}
+
 // A Consent counts for all records of a patient that are linked as replaced, as long as they are.
 func TestConsentOfAReplacedPatient(t *testing.T) {
 	s := open(t)

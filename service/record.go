@@ -31,6 +31,9 @@ type recordType struct {
 	// owners are those of members that say whose data it is: patient or subject, or all
 	// of them for a type that has neither.
 	owners []string
+	// kept are the codes of further ones: what names a patient by them tells of the record, and
+	// is kept from whom the record is kept from.
+	kept []string
 	// begin and end are the codes of the date parameters that tell the time of care, ""
 	// for none.
 	begin, end string
@@ -66,6 +69,8 @@ func readRecord(compartment, additions string) ([]recordType, error) {
 		switch {
 		case words[0] == "member" && len(codes) > 0:
 			t.members = append(t.members, codes...)
+		case words[0] == "kept" && len(codes) > 0:
+			t.kept = append(t.kept, codes...)
 		case words[0] == "shared" && len(codes) == 0:
 			t.shared = true
 		case words[0] == "time" && (len(codes) == 1 || len(codes) == 2):

@@ -72,7 +72,7 @@ func (s *Service) refusals(p *Principal, typ string, all []permission.Consent) [
 }
 
 // refused are the clauses that hold for what no patient keeps from the caller. A patient keeps what is
-// in the compartment alone.
+// in the compartment, and what tells of that, alone.
 func (s *Service) refused(p *Principal, typ string, all []permission.Consent) (clauses []search.Clause, err error) {
 	if kindOf(typ) != permission.OfPatient {
 		return nil, nil
@@ -102,7 +102,7 @@ func (s *Service) refused(p *Principal, typ string, all []permission.Consent) (c
 		return nil, fmt.Errorf("more than %d patients and resources are kept from one caller", maxRefusing)
 	}
 	for step := range slices.Chunk(whole, refusingStep) {
-		inside, err := s.inCompartments(typ, step)
+		inside, err := s.tellsOf(typ, step...)
 		if err != nil {
 			return nil, err
 		}
@@ -126,7 +126,7 @@ func (s *Service) hasID(typ string, ids []string) (search.Clause, error) {
 
 // allBut is the clause that something is not in a patient's compartment, or let through.
 func (s *Service) allBut(typ string, r refusal) (search.Clause, error) {
-	inside, err := s.inCompartment(typ, r.patient)
+	inside, err := s.tellsOf(typ, r.patient)
 	if err != nil {
 		return inside, err
 	}
@@ -149,7 +149,7 @@ func (s *Service) butSome(typ string, some []refusal) (clauses []search.Clause, 
 		if len(ids) == 0 {
 			return nil
 		}
-		inside, err := s.inCompartments(typ, patients)
+		inside, err := s.tellsOf(typ, patients...)
 		those, err2 := s.hasID(typ, ids)
 		clauses = append(clauses, search.Clause{Not: &search.Clause{All: []search.Clause{those, inside}}})
 		patients, ids = nil, nil
