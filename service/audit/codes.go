@@ -20,6 +20,7 @@ const (
 	provenance   = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 	entityType   = "http://terminology.hl7.org/CodeSystem/audit-entity-type"
 	entityRole   = "http://terminology.hl7.org/CodeSystem/object-role"
+	resourceType = "http://hl7.org/fhir/resource-types"
 	balpEntity   = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType"
 	sourceType   = "http://terminology.hl7.org/CodeSystem/security-source-type"
 	purposeOfUse = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
@@ -62,6 +63,9 @@ var (
 	operating = kind{"E", "", sender, receiver, recipient}
 	acting    = kind{"E", "", launcher, application, recipient}
 )
+
+// ofOne reports whether BALP sees the interaction as that of one resource.
+func (k kind) ofOne() bool { return k.profile != "" && k.profile != querying.profile }
 
 // kinds are those of the interactions that BALP has profiles for.
 var kinds = map[string]kind{

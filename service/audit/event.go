@@ -112,7 +112,7 @@ func (s *Site) event(r *Record) *event {
 	}
 	recorded := r.Recorded.UTC().Format(fhir.InstantLayout)
 	return &event{
-		ResourceType: "AuditEvent", ID: r.ID, Meta: meta{"1", recorded, []string{profile(r, k, rest)}},
+		ResourceType: "AuditEvent", ID: r.ID, Meta: meta{"1", recorded, profiles(r, k, rest)},
 		Type: of, Subtype: subtype,
 		Action: k.action, Recorded: recorded, Outcome: outcome(r.Status), OutcomeDesc: outcomeText(r), PurposeEvent: purposes(r),
 		Agent: s.agents(r, k), Entity: entities(r, k),
@@ -120,20 +120,22 @@ func (s *Site) event(r *Record) *event {
 	}
 }
 
-// profile is what an AuditEvent claims to be: a profile of BALP for an interaction that succeeded, that
-// about a patient where it is about exactly one.
-func profile(r *Record, k kind, rest bool) string {
+// profiles are what an AuditEvent claims to be: a profile of BALP for an interaction that succeeded, that
+// about a patient where it is about exactly one. Where nothing was found to be deleted there is none.
+func profiles(r *Record, k kind, rest bool) []string {
 	switch {
 	case !r.Succeeded():
-		return refusalProfile
+		return []string{refusalProfile}
 	case !rest:
-		return activityProfile
+		return []string{activityProfile}
 	case k.profile == "":
-		return operationProfile
+		return []string{operationProfile}
+	case k.ofOne() && len(r.shown()) == 0:
+		return nil
 	case len(r.Patients) == 1:
-		return balp + "Patient" + k.profile
+		return []string{balp + "Patient" + k.profile}
 	default:
-		return balp + k.profile
+		return []string{balp + k.profile}
 	}
 }
 
@@ -206,20 +208,29 @@ func host(base string) string {
 
 // entities are the versions that were shown or written, the query, the patients and the ids of the
 // request.
+//
+// BALP tells entities apart by their type alone, and wants one System Object: the resource of a read or a
+// write (https://profiles.ihe.net/ITI/BALP/StructureDefinition-IHE.BasicAudit.Read.html), the query of a
+// search (https://profiles.ihe.net/ITI/BALP/StructureDefinition-IHE.BasicAudit.Query.html). Every other
+// version has its own type (https://hl7.org/fhir/R4/valueset-audit-entity-type.html).
 func entities(r *Record, k kind) (out []entity) {
 	if r.Query != "" {
-		out = append(out, entity{Type: systemObject, Role: &queryRole, Query: []byte(r.Query)})
+		q := entity{Type: systemObject, Role: &queryRole, Query: []byte(r.Query)}
+		if k.ofOne() {
+			q.Type = otherEntity // the condition of a write
+		}
+		out = append(out, q)
 	}
-	shown := r.Shown
-	if len(shown) == 0 && r.Target != "" {
-		shown = []Version{{Type: r.Type, ID: r.Target}}
-	}
-	for _, v := range shown {
+	for i, v := range r.shown() {
 		ref := v.Type + "/" + v.ID
 		if v.Version > 0 {
 			ref += "/_history/" + strconv.FormatInt(v.Version, 10)
 		}
-		out = append(out, entity{What: &reference{Reference: ref}, Type: systemObject, Role: &resourceRole})
+		e := entity{What: &reference{Reference: ref}, Type: coding{resourceType, v.Type, ""}, Role: &resourceRole}
+		if k.ofOne() && i == 0 {
+			e.Type = systemObject
+		}
+		out = append(out, e)
 	}
 	for _, id := range r.Patients {
 		out = append(out, entity{What: &reference{Reference: "Patient/" + id}, Type: person, Role: &patientRole})

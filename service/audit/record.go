@@ -107,3 +107,11 @@ func Read(position int64, leaf, key []byte) (*Record, error) {
 // Succeeded reports whether the interaction did what was asked. That a resource is as the caller has
 // it, 304, is success.
 func (r *Record) Succeeded() bool { return r.Status < 400 }
+
+// shown are the versions that were shown or written, or what was asked for where there are none.
+func (r *Record) shown() []Version {
+	if len(r.Shown) == 0 && r.Target != "" {
+		return []Version{{Type: r.Type, ID: r.Target}}
+	}
+	return r.Shown
+}

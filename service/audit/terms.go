@@ -96,7 +96,7 @@ type Literal struct {
 var systemsOf = map[string][]string{
 	byAction.Code: {""}, byOutcome.Code: {""}, byEntityIdentifier.Code: {""},
 	byType.Code: {eventType, dicom}, bySubtype.Code: {interactions, dicom},
-	byEntityType.Code: {entityType, balpEntity}, byEntityRole.Code: {entityRole},
+	byEntityType.Code: {entityType, balpEntity, resourceType}, byEntityRole.Code: {entityRole},
 }
 
 // MaxLiterals is how many terms one parameter may come to. An id without a type is one of each type.
