@@ -6,6 +6,7 @@ import (
 	"testing/fstest"
 
 	"aftercare/fhir"
+	"aftercare/fhir/validate"
 )
 
 func TestLoadReplacesByTypeAndURL(t *testing.T) {
@@ -65,5 +66,45 @@ func TestBuiltInFilesAreNamedForWhatTheyHold(t *testing.T) {
 		if n.Get("status") != nil && n.Str("status") != "active" {
 			t.Errorf("%s/%s is not active", kind, id)
 		}
+	}
+}
+
+// An extension says where it belongs by the ids of elements of R4
+// (https://hl7.org/fhir/R4/defining-extensions.html#context).
+func TestContextsAreElements(t *testing.T) {
+	nodes, err := Load(Files())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r4, err := validate.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked := 0
+	for _, n := range nodes {
+		for _, c := range n.Each("context") {
+			at := c.Str("expression")
+			typ, name := at, ""
+			if i := strings.LastIndexByte(at, '.'); i >= 0 {
+				typ, name = at[:i], at[i+1:]
+			}
+			if c.Str("type") != "element" {
+				t.Errorf("%s: a context of type %s is not checked here", n.Str("id"), c.Str("type"))
+			}
+			checked++
+			if name == "" {
+				if types, _, _ := r4.Element(typ, "extension"); types == nil {
+					t.Errorf("%s: %s is no type", n.Str("id"), at)
+				}
+				continue
+			}
+			element := strings.TrimSuffix(name, "[x]")
+			if types, choice, _ := r4.Element(typ, element); types == nil || choice != (element != name) {
+				t.Errorf("%s: %s is no element", n.Str("id"), at)
+			}
+		}
+	}
+	if checked < 20 {
+		t.Errorf("%d contexts", checked)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"aftercare/definitions"
 	"aftercare/fhir"
+	"aftercare/fhir/validate"
 )
 
 const ourExtensions = fhir.Canonical + "/StructureDefinition/"
@@ -17,6 +18,10 @@ const ourExtensions = fhir.Canonical + "/StructureDefinition/"
 // StructureDefinition, which allows it there; and none is defined that nothing names.
 func TestEveryExtensionOfOursIsDefined(t *testing.T) {
 	nodes, err := definitions.Load(definitions.Files())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r4, err := validate.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,11 +54,11 @@ func TestEveryExtensionOfOursIsDefined(t *testing.T) {
 				t.Fatal(err)
 			}
 			n := parse(t, string(data))
-			walkExtensions(n, "", visit)
+			walkExtensions(n, "", r4, visit)
 		}
 	}
 	for _, n := range nodes {
-		walkExtensions(n, "", visit)
+		walkExtensions(n, "", r4, visit)
 	}
 	named := sources(t)
 	for url := range contexts {
@@ -93,8 +98,8 @@ func sources(t *testing.T) string {
 	return b.String()
 }
 
-// walkExtensions visits each extension of ours with the path of the element that has it.
-func walkExtensions(n *fhir.Node, place string, visit func(url, place string)) {
+// walkExtensions visits each extension of ours with the id of the element that has it.
+func walkExtensions(n *fhir.Node, place string, r4 *validate.Validator, visit func(url, place string)) {
 	if n == nil {
 		return
 	}
@@ -109,13 +114,26 @@ func walkExtensions(n *fhir.Node, place string, visit func(url, place string)) {
 		}
 	}
 	for _, m := range n.Members {
-		under := place + "." + strings.TrimPrefix(m.Name, "_")
+		under := place + "." + elementOf(r4, place, strings.TrimPrefix(m.Name, "_"))
 		if under == "PlanDefinition.action.action" { // defined as what PlanDefinition.action is
 			under = place
 		}
-		walkExtensions(m.Value, under, visit)
+		walkExtensions(m.Value, under, r4, visit)
 	}
 	for _, item := range n.Items {
-		walkExtensions(item, place, visit)
+		walkExtensions(item, place, r4, visit)
 	}
+}
+
+// elementOf is the name of the element that a member of JSON is of: when[x] for whenPeriod.
+func elementOf(r4 *validate.Validator, structure, member string) string {
+	for i, c := range member {
+		if c < 'A' || c > 'Z' {
+			continue
+		}
+		if _, choice, _ := r4.Element(structure, member[:i]); choice {
+			return member[:i] + "[x]"
+		}
+	}
+	return member
 }
