@@ -12,7 +12,8 @@ type narrativeText struct {
 }
 
 // narrative writes the plan so that it can be read by itself: a table of when, what and
-// who.
+// who. Its language is said in both ways of XHTML
+// (https://hl7.org/fhir/R4/resource-definitions.html#Resource.language).
 func (p *plan) narrative(o object, activities []*fhir.Node) narrativeText {
 	status := ""
 	for _, m := range o {
@@ -25,7 +26,7 @@ func (p *plan) narrative(o object, activities []*fhir.Node) narrativeText {
 
 func narrative(title, usage, status string, activities []*fhir.Node) narrativeText {
 	var b strings.Builder
-	b.WriteString(`<div xmlns="http://www.w3.org/1999/xhtml" lang="en-GB"><p>`)
+	b.WriteString(`<div xmlns="http://www.w3.org/1999/xhtml" lang="en-GB" xml:lang="en-GB"><p>`)
 	b.WriteString(escape(title) + ". Status: " + escape(status) + ".")
 	if usage != "" {
 		b.WriteString(" " + escape(usage))

@@ -97,7 +97,7 @@ func TestWhatAPersonWritesOfThePlanItselfStays(t *testing.T) {
 		start := running(t, e, single)
 		want := plan1(t, derive(t, e, start))
 		for _, x := range [][2]string{
-			{`"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\" lang=\"en-GB\"><p>`, `"status":"additional","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\" lang=\"en-GB\"><p>Old. `},
+			{`"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\" lang=\"en-GB\" xml:lang=\"en-GB\"><p>`, `"status":"additional","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\" lang=\"en-GB\" xml:lang=\"en-GB\"><p>Old. `},
 			{`"intent":"plan"`, `"intent":"order"`},
 			{`{"reference":"Patient/p"}`, `{"reference":"Patient/p","display":"Somebody"}`},
 		} {
