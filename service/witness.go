@@ -177,7 +177,21 @@ func (w *witnessing) submit(ctx context.Context, c store.LogCheckpoint, older in
 		}
 		return nil, &size, nil
 	}
-	return nil, nil, fmt.Errorf("it answers with status %d", a.StatusCode)
+	return nil, nil, uncosigned(a.StatusCode)
+}
+
+// uncosigned tells why a witness refuses (https://c2sp.org/tlog-witness#add-checkpoint).
+func uncosigned(status int) error {
+	why := ""
+	switch status {
+	case http.StatusForbidden:
+		why = ": it trusts another key of the log"
+	case http.StatusNotFound:
+		why = ": it does not know the log"
+	case http.StatusUnprocessableEntity:
+		why = ": the log does not continue what it has cosigned, so the log was changed, or this is a copy of it"
+	}
+	return fmt.Errorf("it answers with status %d%s", status, why)
 }
 
 // submission is what a witness is sent.
