@@ -56,6 +56,12 @@ type entry struct {
 	outcome                []byte
 }
 
+// remark is an entry with what there is to say of a search. It is stored nowhere, so its fullUrl is of this
+// answer alone (https://hl7.org/fhir/R4/bundle.html#bundle-unique).
+func (s *Service) remark(issues []fhir.Issue) entry {
+	return entry{fullURL: "urn:uuid:" + s.newID(), resource: fhir.Outcome(issues...), mode: "outcome"}
+}
+
 func (b *bundle) entry(e entry) {
 	b.closeLinks()
 	if b.entries == 0 {

@@ -161,7 +161,8 @@ func mayBePatient(ref string) bool {
 }
 
 // interpreted is a Bundle with what there is to say, or an OperationOutcome where nothing is
-// interpreted.
+// interpreted. Its entries are stored nowhere, so their fullUrls are of this answer alone
+// (https://hl7.org/fhir/R4/bundle.html#bundle-unique).
 func (s *Service) interpreted(c careplan.Case, report careplan.Source) (Answer, error) {
 	impressions, issues, err := s.protocols.Interpreted(c, report)
 	if err != nil {
@@ -178,7 +179,7 @@ func (s *Service) interpreted(c careplan.Case, report careplan.Source) (Answer, 
 		if i > 0 {
 			body = append(body, ',')
 		}
-		body = append(append(append(body, `{"resource":`...), one...), '}')
+		body = append(append(append(body, `{"fullUrl":"urn:uuid:`+s.newID()+`","resource":`...), one...), '}')
 	}
 	return Answer{Body: append(body, "]}"...)}, nil
 }

@@ -46,7 +46,7 @@ func (s *Service) lastN(in *invocation) (answering, error) {
 			trailOf(ctx).shows(d.resource)
 		}
 		if len(asked.issues) > 0 {
-			b.entry(entry{resource: fhir.Outcome(asked.issues...), mode: "outcome"})
+			b.entry(s.remark(asked.issues))
 		}
 		return Answer{Body: b.bytes()}, nil
 	}, nil

@@ -65,7 +65,7 @@ func (q *question) logSearchset(ctx context.Context, r *store.Reader) ([]byte, e
 		issues = append(issues, fhir.Issue{Severity: "warning", Code: "incomplete", Text: fmt.Sprintf("%d records that match were erased, or moved to an archive, and cannot be shown here.", missing)})
 	}
 	if len(issues) > 0 {
-		b.entry(entry{resource: fhir.Outcome(issues...), mode: "outcome"})
+		b.entry(q.s.remark(issues))
 	}
 	return b.bytes(), nil
 }

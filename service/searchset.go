@@ -56,7 +56,7 @@ func (q *question) searchset(ctx context.Context, r *store.Reader) ([]byte, erro
 		return nil, err
 	}
 	if len(q.issues) > 0 {
-		b.entry(entry{resource: fhir.Outcome(q.issues...), mode: "outcome"})
+		b.entry(q.s.remark(q.issues))
 	}
 	return b.bytes(), nil
 }
