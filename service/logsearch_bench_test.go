@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"iter"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -18,7 +19,8 @@ import (
 	"aftercare/service/audit"
 	"aftercare/service/store"
 
-	_ "github.com/jackc/pgx/v5/stdlib"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 )
 
 // The log of BenchmarkLargeLog has as many events as AFTERCARE_BENCH_LOG says. They repeat some that are
@@ -88,67 +90,95 @@ func buildLog(b *testing.B, s *Service, driver, database string, n int) {
 		b.Fatal(err)
 	}
 	defer db.Close()
-	write := func(do func(tx *sql.Tx)) {
-		tx, err := db.BeginTx(b.Context(), nil)
-		if err != nil {
-			b.Fatal(err)
-		}
-		do(tx)
-		if err := tx.Commit(); err != nil {
-			b.Fatal(err)
-		}
-	}
-	exec := func(tx *sql.Tx, text string, args ...any) {
-		if _, err := tx.ExecContext(b.Context(), text, args...); err != nil {
-			b.Fatal(err)
-		}
-	}
 	positions := map[int64][]uint32{}
-	for first := 0; first < n; first += 100_000 {
-		write(func(tx *sql.Tx) {
-			stmt, err := tx.PrepareContext(b.Context(), "INSERT INTO log (pos, recorded, leaf, key) VALUES ($1, $2, $3, $4)")
-			if err != nil {
-				b.Fatal(err)
+	bulk(b, db, "log", []string{"pos", "recorded", "leaf", "key"}, func(yield func([]any) bool) {
+		for i := range n {
+			p := &pool[r.IntN(len(pool))]
+			for _, term := range p.terms {
+				positions[term] = append(positions[term], uint32(i+1))
 			}
-			defer stmt.Close()
-			for i := first; i < min(first+100_000, n); i++ {
-				p := &pool[r.IntN(len(pool))]
-				if _, err := stmt.ExecContext(b.Context(), i+1, logBegan.Add(time.Duration(i)*logSpacing).UnixMicro(), p.leaf, p.key); err != nil {
-					b.Fatal(err)
-				}
-				for _, term := range p.terms {
-					positions[term] = append(positions[term], uint32(i+1))
-				}
+			if !yield([]any{int64(i + 1), logBegan.Add(time.Duration(i) * logSpacing).UnixMicro(), p.leaf, p.key}) {
+				return
 			}
-		})
-	}
+		}
+	})
 	b.Logf("%d events in %v", n, time.Since(began).Round(time.Second))
 	rows := 0
-	write(func(tx *sql.Tx) {
-		var text strings.Builder
-		flush := func() {
-			if text.Len() > 0 {
-				exec(tx, "INSERT INTO log_term (term, pos) VALUES "+text.String()[1:])
-				text.Reset()
-			}
-		}
+	bulk(b, db, "log_term", []string{"term", "pos"}, func(yield func([]any) bool) {
 		for _, term := range slices.Sorted(maps.Keys(positions)) {
 			for _, position := range positions[term] {
-				fmt.Fprintf(&text, ",(%d,%d)", term, position)
-				if rows++; rows%400 == 0 {
-					flush()
+				if rows++; !yield([]any{term, int64(position)}) {
+					return
 				}
 			}
 		}
-		flush()
-		exec(tx, "UPDATE log_indexed SET pos = $1", n)
 	})
+	if _, err := db.ExecContext(b.Context(), "UPDATE log_indexed SET pos = $1", n); err != nil {
+		b.Fatal(err)
+	}
 	if driver == "pgx" {
 		if _, err := db.ExecContext(b.Context(), "VACUUM ANALYZE log, log_term"); err != nil {
 			b.Fatal(err)
 		}
 	}
 	b.Logf("%d entries of the index, %d of them of different terms, in %v", rows, len(positions), time.Since(began).Round(time.Second))
+}
+
+// bulk writes rows to a table: to SQLite a hundred thousand in a transaction, to PostgreSQL by COPY.
+func bulk(b *testing.B, db *sql.DB, table string, columns []string, rows iter.Seq[[]any]) {
+	b.Helper()
+	c, err := db.Conn(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	next, stop := iter.Pull(rows)
+	defer stop()
+	copied := false
+	if err := c.Raw(func(driver any) error {
+		var pg *stdlib.Conn
+		if pg, copied = driver.(*stdlib.Conn); !copied {
+			return nil
+		}
+		_, err := pg.Conn().CopyFrom(b.Context(), pgx.Identifier{table}, columns, pgx.CopyFromFunc(func() ([]any, error) {
+			row, _ := next()
+			return row, nil
+		}))
+		return err
+	}); err != nil {
+		b.Fatal(err)
+	}
+	insert := func(q interface {
+		ExecContext(ctx context.Context, text string, args ...any) (sql.Result, error)
+	}, rows []any) {
+		one := ", (?" + strings.Repeat(", ?", len(columns)-1) + ")"
+		text := "INSERT INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES " + strings.Repeat(one, len(rows)/len(columns))[2:]
+		if _, err := q.ExecContext(b.Context(), text, rows...); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for more := !copied; more; {
+		tx, err := c.BeginTx(b.Context(), nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for range 1000 {
+			var some []any
+			for len(some) < 100*len(columns) {
+				row, ok := next()
+				if more = ok; !more {
+					break
+				}
+				some = append(some, row...)
+			}
+			if len(some) > 0 {
+				insert(tx, some)
+			}
+		}
+		if err := tx.Commit(); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 // BenchmarkLargeLog asks what auditors ask of a log of AFTERCARE_BENCH_LOG events, 20,000 if that is not

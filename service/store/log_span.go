@@ -69,45 +69,49 @@ func (r *Reader) LoggedWhen(ctx context.Context, v search.Value, end int64) (Spa
 	if v.Prefix == search.Ap {
 		v = widen(v, r.store.now().UnixMicro())
 	}
-	low, err := r.firstLogged(ctx, v.Low, end)
-	if err != nil {
-		return nil, err
+	upTo := func(micros int64) (before, after Span, err error) {
+		first, err := r.firstLogged(ctx, micros, end)
+		return Span{1, first - 1}, Span{first, end}, err
 	}
-	high, err := r.firstLogged(ctx, v.High, end)
-	if err != nil {
-		return nil, err
-	}
-	before, within, after := Span{1, low - 1}, Span{low, high - 1}, Span{high, end}
 	switch v.Prefix {
-	case search.Ne:
-		return SpansOf(before, after), nil
 	case search.Gt, search.Sa:
-		return SpansOf(after), nil
+		_, after, err := upTo(v.High)
+		return SpansOf(after), err
 	case search.Ge:
-		return SpansOf(within, after), nil
+		_, after, err := upTo(v.Low)
+		return SpansOf(after), err
 	case search.Lt, search.Eb:
-		return SpansOf(before), nil
+		before, _, err := upTo(v.Low)
+		return SpansOf(before), err
 	case search.Le:
-		return SpansOf(before, within), nil
+		before, _, err := upTo(v.High)
+		return SpansOf(before), err
 	}
-	return SpansOf(within), nil
+	before, from, err := upTo(v.Low)
+	if err != nil {
+		return nil, err
+	}
+	to, after, err := upTo(v.High)
+	if v.Prefix == search.Ne {
+		return SpansOf(before, after), err
+	}
+	return SpansOf(from).And(SpansOf(to)), err
 }
 
 // firstLogged is the position of the first record of a time or later, among those up to a position; the
 // one after that where there is none. It rests on the order of the log, in which time does not go back.
-func (r *Reader) firstLogged(ctx context.Context, micros, end int64) (int64, error) {
-	low, high := int64(1), end+1
-	for low < high {
-		middle := low + (high-low)/2
-		var recorded int64
-		if _, err := r.row(ctx, "SELECT recorded FROM log WHERE pos = $1", []any{middle}, &recorded); err != nil {
-			return 0, err
-		}
-		if recorded < micros {
-			low = middle + 1
-		} else {
-			high = middle
-		}
-	}
-	return low, nil
+func (r *Reader) firstLogged(ctx context.Context, micros, end int64) (first int64, err error) {
+	_, err = r.row(ctx, halveLog, []any{micros, end}, &first)
+	return first, err
 }
+
+// halveLog halves what may be the place until one is left. A record that is missing counts as an old one.
+const halveLog = `WITH RECURSIVE half (low, high) AS (
+  SELECT CAST(1 AS BIGINT), CAST($2 AS BIGINT) + 1
+  UNION ALL
+  SELECT CASE WHEN COALESCE(l.recorded, 0) < $1 THEN (h.low + h.high) / 2 + 1 ELSE h.low END,
+    CASE WHEN COALESCE(l.recorded, 0) < $1 THEN h.high ELSE (h.low + h.high) / 2 END
+  FROM half h LEFT JOIN log l ON l.pos = (h.low + h.high) / 2
+  WHERE h.low < h.high
+)
+SELECT low FROM half WHERE low = high`
