@@ -63,11 +63,7 @@ func (e *sqliteEngine) connect(ctx context.Context, writes bool) (session, error
 	if err != nil {
 		return nil, err
 	}
-	s := &sqliteSession{sql: c, writes: writes, patience: e.patience, stmts: map[string]*sql.Stmt{}}
-	if writes { // it waits by itself
-		err = s.run(ctx, "PRAGMA busy_timeout = 0")
-	}
-	return s, err
+	return &sqliteSession{sql: c, writes: writes, patience: e.patience, stmts: map[string]*sql.Stmt{}}, nil
 }
 
 func (e *sqliteEngine) distant() bool { return false }

@@ -12,6 +12,7 @@ type sqliteSession struct {
 	sql      *sql.Conn
 	writes   bool
 	patience time.Duration // with another process that writes
+	began    bool          // a transaction that writes, once
 	stmts    map[string]*sql.Stmt
 }
 
@@ -44,6 +45,13 @@ const lockPoll = time.Millisecond
 // that writes all the time lets go of the file for microseconds between, so that another one could wait for
 // many seconds.
 func (c *sqliteSession) lock(ctx context.Context) error {
+	if !c.began {
+		// From here on each statement is one of a transaction, which nobody makes wait.
+		if err := c.run(ctx, "PRAGMA busy_timeout = 0"); err != nil {
+			return err
+		}
+		c.began = true
+	}
 	for end := time.Now().Add(c.patience); ; {
 		err := c.run(ctx, "BEGIN IMMEDIATE")
 		if !isBusy(err) || time.Now().After(end) {
