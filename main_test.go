@@ -127,6 +127,39 @@ func TestServe(t *testing.T) {
 	}
 }
 
+// Whoever starts with other settings takes the database over; who cannot start at all takes nothing.
+func TestAStartThatFailsTakesNothingOver(t *testing.T) {
+	folder := t.TempDir()
+	database := "AFTERCARE_DATABASE=sqlite:" + filepath.Join(folder, "a.db")
+	serving := start(t, []string{"serve"}, database)
+	root := strings.TrimSuffix(serving.waitFor(t, &serving.stderr, `"msg":"ready","base":"([^"]+)"`), "/fhir")
+	definitions := t.TempDir()
+	broken := filepath.Join(definitions, "broken.json")
+	if err := os.WriteFile(broken, []byte("[{}]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		want    string
+		environ []string
+	}{
+		"keys of another log": {"the folder of keys must be that of the database", []string{"AFTERCARE_KEYS=" + t.TempDir()}},
+		"no certificate":      {"AFTERCARE_TLS_CERT", []string{"AFTERCARE_TLS_CERT=" + broken, "AFTERCARE_TLS_KEY=" + broken}},
+		"no clients":          {"AFTERCARE_AUTH: clients: " + broken + ": client 1", []string{"AFTERCARE_AUTH=jwt", "AFTERCARE_AUTH_CLIENTS=" + broken}},
+		"no definitions":      {"definitions: ", []string{"AFTERCARE_DEFINITIONS=" + definitions}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var stderr bytes.Buffer
+			other := []string{database, "AFTERCARE_LISTEN=127.0.0.1:0", "AFTERCARE_BASE_URL=http://127.0.0.1:1/fhir", "AFTERCARE_TIMEZONE=Asia/Tokyo"}
+			if code := run(t.Context(), nil, append(other, c.environ...), io.Discard, &stderr); code != exitFailed || !strings.Contains(stderr.String(), c.want) {
+				t.Errorf("%d: %s", code, stderr.String())
+			}
+			if status, body := get(t, root+"/readyz"); status != http.StatusOK {
+				t.Errorf("the service that was there answers %d %s", status, body)
+			}
+		})
+	}
+}
+
 func TestDemo(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	busy, err := net.Listen("tcp", "127.0.0.1:0")

@@ -28,28 +28,34 @@ func open(ctx context.Context, cfg config.Config, base string, sameIndex bool, o
 	if err != nil {
 		return nil, nil, err
 	}
-	secret, err := logSecret(cfg)
+	s, err := newService(ctx, cfg, base, sameIndex, known, db, o)
 	if err != nil {
 		return nil, nil, errors.Join(err, db.Close())
 	}
+	return s, db, nil
+}
+
+// newService makes the service on an open database, which it takes over where its search parameters or
+// settings are others. So what else a process could fail at comes before.
+func newService(ctx context.Context, cfg config.Config, base string, sameIndex bool, known []*fhir.Node, db *store.Store, o store.Options) (*service.Service, error) {
+	secret, err := logSecret(cfg)
+	if err != nil {
+		return nil, err
+	}
 	key, err := logKey(cfg, base)
 	if err != nil {
-		return nil, nil, errors.Join(err, db.Close())
+		return nil, err
 	}
 	var witnesses []service.Witness
 	for _, w := range cfg.AuditWitnesses {
 		witnesses = append(witnesses, service.Witness{Key: w.Key, URL: w.URL})
 	}
-	s, err := service.New(ctx, service.Options{
+	return service.New(ctx, service.Options{
 		Store: db, Definitions: known, BaseURL: base, Zone: cfg.Zone, PoliciesOff: cfg.PoliciesOff, References: cfg.References,
 		Logger: o.Logger, Software: versionName(), MaxResource: cfg.MaxBody, QueryLimit: cfg.QueryLimit, SameIndex: sameIndex,
 		LogSecret: secret, LogKey: key, Witnesses: witnesses, MeterProvider: o.MeterProvider,
 		OAuth: endpoints(cfg, base),
 	})
-	if err != nil {
-		return nil, nil, errors.Join(err, db.Close())
-	}
-	return s, db, nil
 }
 
 // loadDefinitions reads the built-in definitions, those of the hospital and the care site.

@@ -55,14 +55,25 @@ func (p *program) serve(ctx context.Context, cfg config.Config, started func(ctx
 	}
 	defer func() { err = errors.Join(err, stopTelemetry(tele)) }()
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("telemetry", "error", err) }))
-	svc, db, err := open(ctx, cfg, base, false, store.Options{
-		Logger: log, TracerProvider: tele.tracer, MeterProvider: tele.meter,
-	})
+	secure, err := tlsConfig(cfg, log)
+	if err != nil {
+		return err
+	}
+	known, err := loadDefinitions(cfg)
+	if err != nil {
+		return err
+	}
+	o := store.Options{Logger: log, TracerProvider: tele.tracer, MeterProvider: tele.meter}
+	db, err := openStore(ctx, cfg, o)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	authority, err := newAuthority(ctx, cfg, base, db, log)
+	if err != nil {
+		return err
+	}
+	svc, err := newService(ctx, cfg, base, false, known, db, o)
 	if err != nil {
 		return err
 	}
@@ -83,9 +94,7 @@ func (p *program) serve(ctx context.Context, cfg config.Config, started func(ctx
 	server := &http.Server{
 		Handler: gate, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, DisableGeneralOptionsHandler: true, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
-	if server.TLSConfig, err = tlsConfig(cfg, log); err != nil {
-		return err
+		TLSConfig: secure,
 	}
 	ended := make(chan error, 1)
 	go func() {

@@ -168,9 +168,6 @@ func begin(ctx context.Context, o Options, known *knowledge) (*Service, error) {
 		s.maxEntries = 20_000
 	}
 	s.started = s.now()
-	if err := s.store.Declare(ctx, s.registry.Fingerprints(s.zone, s.baseURL), !o.SameIndex); err != nil {
-		return nil, err
-	}
 	terms, err := LogTerms(o.LogSecret)
 	if err != nil {
 		return nil, err
@@ -183,6 +180,11 @@ func begin(ctx context.Context, o Options, known *knowledge) (*Service, error) {
 		if err := s.auditLog.SignWith(o.LogKey); err != nil {
 			return nil, err
 		}
+	}
+	// This takes the database over, and so comes after all that can be refused: services that have other
+	// search parameters do not write from here on.
+	if err := s.store.Declare(ctx, s.registry.Fingerprints(s.zone, s.baseURL), !o.SameIndex); err != nil {
+		return nil, err
 	}
 	s.capabilities = sync.OnceValue(s.describeItself)
 	return s, nil

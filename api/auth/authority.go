@@ -141,6 +141,11 @@ func New(ctx context.Context, o Options) (*Authority, error) {
 		a.issuers[i.URL] = &issuer{Issuer: i, source: s}
 	}
 	a.clients = &registry{store: o.Store, file: o.ClientsFile, http: o.HTTP, now: a.now, log: a.log}
+	if o.ClientsFile != "" {
+		if a.clients.ofFile, err = ReadClients(o.ClientsFile); err != nil {
+			return nil, fmt.Errorf("clients: %w", err)
+		}
+	}
 	if _, err := a.clients.current(ctx); err != nil {
 		return nil, err
 	}
