@@ -112,7 +112,7 @@ func timeOf(flag, text string, zone *time.Location) (time.Time, error) {
 	}
 	instant, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
-		return instant, fmt.Errorf("%s: give a day such as 2026-11-01, or an instant such as 2026-11-01T09:00:00Z", flag)
+		return instant, misused("%s: give a day such as 2026-11-01, or an instant such as 2026-11-01T09:00:00Z", flag)
 	}
 	return instant, nil
 }

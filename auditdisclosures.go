@@ -48,7 +48,7 @@ sort of data, and why. The words are those of CodeSystem/disclosure-words, which
 was made is put into the log first.`,
 		RunE: p.run(func(ctx context.Context, cfg config.Config, _ []string) error {
 			if !fhir.ValidID(x.patient) {
-				return errors.New("--patient: give the id of a Patient")
+				return misused("--patient: give the id of a Patient")
 			}
 			return p.discloseAudit(ctx, cfg, x, html)
 		}),

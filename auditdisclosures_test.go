@@ -51,7 +51,7 @@ func TestDisclosuresAreInPlainWords(t *testing.T) {
 			t.Errorf("%s: %d %s%s", args, code, out, errs)
 		}
 	}
-	if code, _, errs := command("audit disclosures"); code != 1 || !strings.Contains(errs, "--patient") {
+	if code, _, errs := command("audit disclosures"); code != exitUsage || !strings.Contains(errs, "--patient") {
 		t.Error(errs)
 	}
 }

@@ -25,9 +25,9 @@ pseudonym, and without the id. Copies of the database, and exports, have to be d
 		RunE: p.run(func(ctx context.Context, cfg config.Config, _ []string) error {
 			switch reason = strings.TrimSpace(reason); {
 			case !fhir.ValidID(patient):
-				return errors.New("--patient: give the id of a Patient")
+				return misused("--patient: give the id of a Patient")
 			case reason == "":
-				return errors.New("--reason: say why")
+				return misused("--reason: say why")
 			}
 			return p.withStore(ctx, cfg, func(db *store.Store) error {
 				log, err := openLog(ctx, cfg, db)

@@ -46,7 +46,7 @@ func (x auditExport) filter() string {
 // exportAudit writes records of the log.
 func (p *program) exportAudit(ctx context.Context, cfg config.Config, x auditExport) (err error) {
 	if x.patient != "" && !fhir.ValidID(x.patient) {
-		return fmt.Errorf("--patient: %q is no id of a resource", x.patient)
+		return misused("--patient: %q is no id of a resource", x.patient)
 	}
 	from, to, err := x.during(cfg.Zone)
 	if err != nil {
@@ -152,7 +152,7 @@ func (w *auditWriter) checkpoint(note []byte) error {
 func (p *program) proveAudit(ctx context.Context, cfg config.Config, id string, asJSON bool) error {
 	position, err := service.LogPosition(id)
 	if err != nil {
-		return fmt.Errorf("%q is no id of an AuditEvent", id)
+		return misused("%q is no id of an AuditEvent", id)
 	}
 	return p.withStore(ctx, cfg, func(db *store.Store) error {
 		log, err := p.usedLog(ctx, cfg, db, "audit prove", "", "record", id)

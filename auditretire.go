@@ -48,13 +48,13 @@ func (p *program) retireAudit(ctx context.Context, cfg config.Config, x retireme
 	case err != nil:
 		return err
 	case before.IsZero():
-		return errors.New("--before: say which records")
+		return misused("--before: say which records")
 	case before.After(time.Now()):
-		return errors.New("--before: is yet to come")
+		return misused("--before: is yet to come")
 	case x.out == "":
-		return errors.New("--out: give the file to write")
+		return misused("--out: give the file to write")
 	case x.reason == "":
-		return errors.New("--reason: say why")
+		return misused("--reason: say why")
 	}
 	return p.withStore(ctx, cfg, func(db *store.Store) error {
 		log, err := p.usedLog(ctx, cfg, db, "audit retire", "", "before", x.before)

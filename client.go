@@ -88,7 +88,7 @@ func fileClients(cfg config.Config) ([]auth.Client, error) {
 
 func (p *program) addClient(ctx context.Context, cfg config.Config, c auth.Client) error {
 	if err := c.Check(); err != nil {
-		return err
+		return misuse{err}
 	}
 	of, err := fileClients(cfg)
 	if err != nil {

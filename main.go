@@ -60,6 +60,12 @@ type failure struct{ error }
 
 func (f failure) Unwrap() error { return f.error }
 
+// misuse marks an error of how the program was called that shows where a command works.
+type misuse struct{ error }
+
+// misused is such an error: what is wrong with a flag or an argument.
+func misused(format string, args ...any) error { return misuse{fmt.Errorf(format, args...)} }
+
 // program is what the commands share.
 type program struct {
 	environ        []string
@@ -83,9 +89,10 @@ func (p *program) run(body func(ctx context.Context, cfg config.Config, args []s
 		if err != nil {
 			return err
 		}
-		if err := body(cmd.Context(), cfg, args); err != nil {
-			return failure{err}
+		err = body(cmd.Context(), cfg, args)
+		if err == nil || errors.As(err, new(misuse)) {
+			return err
 		}
-		return nil
+		return failure{err}
 	}
 }
