@@ -56,6 +56,9 @@ func (s *Service) completeness(in *invocation) (acting, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !from.IsZero() && !to.IsZero() && !from.Before(to) {
+		return nil, fhir.Errorf(fhir.BadRequest, "value", "http.end", "The end is before the start.")
+	}
 	return func(ctx context.Context) (Answer, error) {
 		found, own, err := s.noteCompleteness(ctx, patient, from, to)
 		if err != nil {

@@ -3,6 +3,7 @@ package service
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -132,5 +133,19 @@ func TestProofsAreForAuditors(t *testing.T) {
 	s = open(t)
 	if _, err := s.Operate(t.Context(), Anonymous, OperationRequest{Name: "checkpoint", Type: "AuditEvent"}); fhir.KindOf(err) != fhir.NotFound {
 		t.Errorf("without a log: %v", err)
+	}
+}
+
+// A time that ends before it begins would be proven to have no records.
+func TestCompletenessOfNoTime(t *testing.T) {
+	l := tamperable(t, 3, 3)
+	pairs := []search.Pair{{Name: "patient", Value: "p"}, {Name: "start", Value: "2026-02-02"}, {Name: "end", Value: "2026-02-01"}}
+	_, err := l.Operate(ctx, Anonymous, OperationRequest{Name: "completeness", Type: "AuditEvent", Pairs: pairs})
+	if fhir.KindOf(err) != fhir.BadRequest || !strings.Contains(err.Error(), "before the start") {
+		t.Errorf("got %v", err)
+	}
+	pairs[2].Value = "2026-02-02"
+	if _, err := l.Operate(ctx, Anonymous, OperationRequest{Name: "completeness", Type: "AuditEvent", Pairs: pairs}); err != nil {
+		t.Errorf("a day: %v", err)
 	}
 }
