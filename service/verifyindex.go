@@ -98,7 +98,7 @@ func (x *indexCheck) look(ctx context.Context, db *store.Store, first, last int6
 				terms = x.terms.Of(record)
 			}
 			if slices.Sort(there[l.Position]); !slices.Equal(there[l.Position], terms) {
-				return &audit.Fault{Position: l.Position, What: "is not found by what it says: the index of the log was changed"}
+				return &audit.Fault{Position: l.Position, What: "is not found by what it says: the index of the log was changed, or another version of the software has made it"}
 			}
 			return nil
 		})
