@@ -115,8 +115,7 @@ func (x *logIndex) step(ctx context.Context, after int64) error {
 	return x.store.WriteLog(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.IndexLog(ctx, after, to, entries) })
 }
 
-// entries adds those of a record. One that was erased has none, nor has one that cannot be read: who
-// checks the log is told of that.
+// entries adds those of a record that can be read. Who checks the log is told of one that cannot.
 func (x *logIndex) entries(ctx context.Context, to []store.LogEntry, l store.Logged) []store.LogEntry {
 	if l.Leaf == nil || l.Key == nil {
 		return to

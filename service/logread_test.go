@@ -2,6 +2,7 @@ package service
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"aftercare/fhir"
 	"aftercare/fhir/search"
 	"aftercare/service/audit"
+	"aftercare/service/store"
 )
 
 func TestRecordsThatAreGone(t *testing.T) {
@@ -19,6 +21,7 @@ func TestRecordsThatAreGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	tamper(t, database, "UPDATE log SET key = NULL WHERE pos IN (2, 3)")
+	tamper(t, database, "INSERT INTO log_term (term, pos) VALUES (0, 2), (0, 3)")
 	tamper(t, database, "INSERT INTO log_segment (first, last, sealed, sha256, name) VALUES (3, 3, 0, $1, 'audit-2026-03')", []byte{0})
 	for id, want := range map[string]struct {
 		kind fhir.ErrorKind
@@ -38,8 +41,63 @@ func TestRecordsThatAreGone(t *testing.T) {
 	}
 	b := bundleOfLog(t, s, Anonymous, "patient=a&_total=accurate")
 	last := string(b.Entry[len(b.Entry)-1].Resource)
-	if !slices.Equal(b.ids(t), []int{4, 1}) || !strings.Contains(last, "2 records that match were erased") {
+	if !slices.Equal(b.ids(t), []int{4, 1}) || !strings.Contains(last, "were erased, or are in an archive, and are not found here. Archives of this time: audit-2026-03.") {
 		t.Errorf("%v, %s", b.ids(t), last)
+	}
+}
+
+// What was erased or retired is in no answer and in no total, whatever is asked; that there is such a record
+// is told where it was.
+func TestSearchesPastWhatIsGone(t *testing.T) {
+	var records []audit.Record
+	for i := range 12 {
+		r := audit.Record{Code: []string{"read", "delete", audit.Started}[i%3], Type: "CarePlan", Status: []int{200, 403}[i/3%2], Patients: []string{"a", "b"}[i%2 : i%2+1]}
+		if r.Code == audit.Started || r.Status != 200 {
+			r.Type, r.Patients = "", nil
+		}
+		records = append(records, r)
+	}
+	for name, change := range map[string]func(s *Service) error{
+		"erased": func(s *Service) error {
+			_, err := s.auditLog.Erase(t.Context(), "a", "asked for", audit.Record{Code: audit.LogErased, Status: 200})
+			return err
+		},
+		"retired": func(s *Service) error {
+			g := store.LogSegment{First: 1, Last: 7, Sealed: logBegan, SHA256: []byte{1}, Name: "segment-1"}
+			return s.auditLog.Retire(t.Context(), g, "age", audit.Record{Code: audit.LogErased, Status: 200}, nil)
+		},
+	} {
+		for _, indexed := range []bool{true, false} {
+			t.Run(fmt.Sprint(name, ", indexed before: ", indexed), func(t *testing.T) {
+				s := withRecords(t, records)
+				if indexed {
+					if err := s.logIndex.follow(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := change(s); err != nil {
+					t.Fatal(err)
+				}
+				there := bundleOfLog(t, s, Anonymous, "_count=100").ids(t)
+				if len(there) < 6 || len(there) > 12 {
+					t.Fatalf("%v are left", there)
+				}
+				for _, query := range []string{"_sort=date", "outcome=0", "outcome=4", "outcome:not=0", "outcome:not=4", "type=rest", "type:not=rest", "type=rest&outcome=0", "type=rest&outcome:not=4", "action=R", "patient=b", "patient=a", "_id=1,2,3,9"} {
+					b := bundleOfLog(t, s, Anonymous, query+"&_total=accurate&_count=100")
+					ids := b.ids(t)
+					if b.Total == nil || *b.Total != len(ids) || slices.ContainsFunc(ids, func(id int) bool { return !slices.Contains(there, id) }) {
+						t.Errorf("%s: %v, in all %d", query, ids, *b.Total)
+					}
+					if last := string(b.Entry[len(b.Entry)-1].Resource); !strings.Contains(last, "not found here") || strings.Contains(last, "segment-1") != (name == "retired") {
+						t.Errorf("%s: %s", query, last)
+					}
+				}
+				b := bundleOfLog(t, s, Anonymous, "_id=9,11,12")
+				if ids := b.ids(t); len(ids) != len(b.Entry) && name == "retired" {
+					t.Errorf("nothing of this time is gone: %v of %d", ids, len(b.Entry))
+				}
+			})
+		}
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -61,8 +60,16 @@ func (q *question) logSearchset(ctx context.Context, r *store.Reader) ([]byte, e
 		return nil, err
 	}
 	issues := slices.Clone(q.issues)
-	if missing > 0 {
-		issues = append(issues, fhir.Issue{Severity: "warning", Code: "incomplete", Text: fmt.Sprintf("%d records that match were erased, or moved to an archive, and cannot be shown here.", missing)})
+	gone, archives, err := r.GoneLogged(ctx, l.query.Spans)
+	if err != nil {
+		return nil, err
+	}
+	if gone || missing {
+		text := "Records of this time were erased, or are in an archive, and are not found here."
+		if len(archives) > 0 {
+			text += " Archives of this time: " + strings.Join(archives, ", ") + "."
+		}
+		issues = append(issues, fhir.Issue{Severity: "warning", Code: "incomplete", Text: text})
 	}
 	if len(issues) > 0 {
 		b.entry(q.s.remark(issues))
@@ -177,9 +184,9 @@ func (l *logQuestion) resolve(ctx context.Context, chains []search.Chain) (patie
 // logPageStep is how many records are opened at a time.
 const logPageStep = 100
 
-// page gives the resources of a page, how many of its records cannot be shown, and the position that the
+// page gives the resources of a page, whether some of its records cannot be shown, and the position that the
 // next page goes on from, 0 on the last.
-func (l *logQuestion) page(ctx context.Context) (found []*fhir.Resource, missing int, next int64, err error) {
+func (l *logQuestion) page(ctx context.Context) (found []*fhir.Resource, missing bool, next int64, err error) {
 	count := l.question.query.Count
 	rest := l.query
 	rest.Spans = rest.Spans.And(l.unseen())
@@ -196,7 +203,7 @@ func (l *logQuestion) page(ctx context.Context) (found []*fhir.Resource, missing
 			}
 			l.after = row.Position
 			if row.Leaf == nil || row.Key == nil {
-				missing++
+				missing = true
 				return nil
 			}
 			record, resource, err := l.s.openLogged(l.in.typ, row)
@@ -206,7 +213,7 @@ func (l *logQuestion) page(ctx context.Context) (found []*fhir.Resource, missing
 			}
 			return err
 		}); err != nil {
-			return nil, 0, 0, err
+			return nil, false, 0, err
 		}
 		if more {
 			return found, missing, l.after, nil

@@ -50,6 +50,13 @@ func (x *indexCheck) record(position int64, r *audit.Record) {
 	}
 }
 
+// gone adds the entry that a record without a key is to have.
+func (x *indexCheck) gone(position int64) {
+	if position <= x.end {
+		x.sums[(position-1)/indexSpan] += x.sum(store.LogEntry{Term: store.GoneTerm, Position: position})
+	}
+}
+
 // compare takes the entries that there are off, and looks at what remains. The error is an *audit.Fault
 // where a record has other entries than it is to have.
 func (x *indexCheck) compare(ctx context.Context, db *store.Store) error {
@@ -89,7 +96,7 @@ func (x *indexCheck) look(ctx context.Context, db *store.Store, first, last int6
 			return err
 		}
 		return r.Logged(ctx, first-1, int(last-first+1), func(l store.Logged) error {
-			var terms []int64
+			terms := []int64{store.GoneTerm}
 			if l.Leaf != nil && l.Key != nil {
 				record, err := audit.Read(l.Position, l.Leaf, l.Key)
 				if err != nil {

@@ -216,6 +216,9 @@ func (v *verifying) row(ctx context.Context, r *store.Reader, row audit.Row, che
 	if err != nil {
 		return err
 	}
+	if v.index != nil && row.Key == nil {
+		v.index.gone(row.Position)
+	}
 	whole := v.tiles.Add(hash)
 	for _, signed := range checkpoints[row.Position] {
 		if err := v.c.At(signed, v.Verifier, row.Position, v.good); err != nil {

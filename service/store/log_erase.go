@@ -15,9 +15,24 @@ const (
 	termsAtOnce = 50
 )
 
+// GoneTerm is the one term of a record whose key was taken away.
+const GoneTerm = 0
+
 // EraseLogged takes away the keys of the records at some positions of the log, and the entries that they
 // are found by.
 func (tx *Tx) EraseLogged(ctx context.Context, positions []int64, entries []LogEntry) error {
+	indexed, err := tx.IndexedLog(ctx)
+	if err != nil {
+		return err
+	}
+	for _, position := range positions {
+		if position > indexed {
+			continue // the index gets to it
+		}
+		if err := tx.insert(ctx, intoLogTerm, int64(GoneTerm), position); err != nil {
+			return err
+		}
+	}
 	for some := range slices.Chunk(positions, eraseAtOnce) {
 		if err := tx.exec(ctx, "UPDATE log SET key = NULL WHERE pos IN ("+numberList(some)+")"); err != nil {
 			return err

@@ -32,7 +32,7 @@ func (r *Reader) IndexedLog(ctx context.Context) (position int64, err error) {
 
 // IndexLog adds the entries of the records from the one after a position to another one. It does nothing
 // if the index does not end at the first position: somebody else has gone on with it. A record that was
-// erased since its entries were made gets none.
+// erased, since its entries were made or before, has GoneTerm alone.
 func (tx *Tx) IndexLog(ctx context.Context, after, to int64, entries []LogEntry) error {
 	if indexed, err := tx.IndexedLog(ctx); err != nil || indexed != after {
 		return err
@@ -47,6 +47,9 @@ func (tx *Tx) IndexLog(ctx context.Context, after, to int64, entries []LogEntry)
 		return err
 	}
 	entries = slices.DeleteFunc(entries, func(e LogEntry) bool { return erased[e.Position] })
+	for position := range erased {
+		entries = append(entries, LogEntry{GoneTerm, position})
+	}
 	// In the order of the table, so that what lies together is written together.
 	slices.SortFunc(entries, func(a, b LogEntry) int {
 		return cmp.Or(cmp.Compare(a.Term, b.Term), cmp.Compare(a.Position, b.Position))

@@ -22,7 +22,38 @@ type LogQuery struct {
 	Ascending bool
 }
 
-// FindLogged gives the positions of the first n records of a query, in its order.
+// fewSpans are looked at one by one; more are taken as one, with what lies between.
+const fewSpans = 8
+
+// GoneLogged reports whether there are records in some spans whose keys were taken away, and names the
+// archives that such are in.
+func (r *Reader) GoneLogged(ctx context.Context, in Spans) (some bool, archives []string, err error) {
+	if len(in) > fewSpans {
+		in = SpansOf(Span{in[0].First, in[len(in)-1].Last})
+	}
+	for _, span := range in {
+		var position int64
+		found, err := r.row(ctx, "SELECT pos FROM log_term WHERE term = $1 AND pos >= $2 AND pos <= $3 LIMIT 1", []any{int64(GoneTerm), span.First, span.Last}, &position)
+		if err != nil {
+			return false, nil, err
+		}
+		some = some || found
+		if err := r.rows(ctx, "SELECT name FROM log_segment WHERE first <= $1 AND last >= $2 ORDER BY first", []any{span.Last, span.First}, func(scan func(...any) error) error {
+			var name string
+			err := scan(&name)
+			if !slices.Contains(archives, name) {
+				archives = append(archives, name)
+			}
+			return err
+		}); err != nil {
+			return false, nil, err
+		}
+	}
+	return some, archives, nil
+}
+
+// FindLogged gives the positions of the first n records of a query, in its order. Records without a key are
+// found by nothing.
 func (r *Reader) FindLogged(ctx context.Context, q *LogQuery, n int) (found []int64, err error) {
 	lead, err := r.lead(ctx, q)
 	if err != nil {
@@ -77,14 +108,22 @@ func (r *Reader) findIn(ctx context.Context, q *LogQuery, lead int, span Span, n
 
 // CountLogged is the number of all records of a query.
 func (r *Reader) CountLogged(ctx context.Context, q *LogQuery) (count int64, err error) {
-	if len(q.All) == 0 {
-		return q.Spans.count(), nil
-	}
-	if len(q.All) == 1 && len(q.All[0]) == 1 && q.All[0][0].Lacks {
-		has := *q
-		has.All = [][]LogTerm{{{Term: q.All[0][0].Term}}}
-		count, err = r.CountLogged(ctx, &has)
-		return q.Spans.count() - count, err
+	if len(q.All) == 0 || len(q.All) == 1 && len(q.All[0]) == 1 && q.All[0][0].Lacks {
+		count = q.Spans.count()
+		without := []int64{GoneTerm}
+		if len(q.All) == 1 {
+			without = append(without, q.All[0][0].Term)
+		}
+		for _, term := range without { // no record has both
+			for _, span := range q.Spans {
+				var n int64
+				if _, err := r.row(ctx, "SELECT count(*) FROM log_term WHERE term = $1 AND pos >= $2 AND pos <= $3", []any{term, span.First, span.Last}, &n); err != nil {
+					return 0, err
+				}
+				count -= n
+			}
+		}
+		return count, nil
 	}
 	lead, err := r.lead(ctx, q)
 	if err != nil {
@@ -123,6 +162,8 @@ func (q *LogQuery) texts(lead int, span Span, what string, apart bool) (all []lo
 		text := what + from + s.arg(span.First) + " AND d.pos <= " + s.arg(span.Last)
 		if lead >= 0 {
 			text += " AND d.term = " + s.arg(l.Term)
+		} else {
+			text += " AND d.key IS NOT NULL"
 		}
 		for _, any := range others {
 			text += " AND " + s.hasAny(any)

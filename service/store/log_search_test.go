@@ -232,7 +232,15 @@ func logIsIndexedOnce(t *testing.T, open func() *Store) {
 		if err == nil && (indexed != 3 || !slices.Equal(found, []int64{2, 1})) {
 			err = fmt.Errorf("%v up to %d", found, indexed)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		for span, want := range map[Span]bool{{1, 3}: true, {3, 9}: true, {1, 2}: false} {
+			if gone, archives, err := r.GoneLogged(ctx, SpansOf(span)); err != nil || gone != want || len(archives) > 0 {
+				return fmt.Errorf("in %v: gone is %t, %v %v", span, gone, archives, err)
+			}
+		}
+		return nil
 	}); err != nil {
 		t.Error(err)
 	}
