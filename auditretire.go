@@ -65,7 +65,9 @@ func (p *program) retireAudit(ctx context.Context, cfg config.Config, x retireme
 		if err != nil || g.Last == 0 {
 			return err
 		}
-		if err := p.verifyFile(ctx, cfg, verification{file: x.out, key: log.Verifier()}, nil); err != nil {
+		own := cfg
+		own.Keys = keysFolder(cfg) // the file is of this service
+		if err := p.verifyFile(ctx, own, verification{file: x.out, key: log.Verifier()}, nil); err != nil {
 			return err
 		}
 		told := newProgress(p.stderr, "retired", 0, 0)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,4 +54,20 @@ func TestRecordsAreRetired(t *testing.T) {
 	if strings.Contains(proof, `"key"`) || strings.Contains(proof, "AuditEvent\"") {
 		t.Errorf("it can be read: %s", proof)
 	}
+}
+
+// The file is checked with the keys that the service has, wherever they are.
+func TestTheFileOfARetirementIsCheckedInFull(t *testing.T) {
+	folder := t.TempDir()
+	environ := []string{"AFTERCARE_DATABASE=sqlite:" + filepath.Join(folder, "a.db"), "AFTERCARE_LOG_LEVEL=error"}
+	_, set := keyPair(t)
+	command := func(args string) {
+		t.Helper()
+		var stdout, stderr bytes.Buffer
+		if code := run(t.Context(), strings.Fields(args), environ, &stdout, &stderr); code != 0 || strings.Contains(stdout.String(), "not checked") {
+			t.Errorf("%s: %d %s%s", args, code, stdout.String(), stderr.String())
+		}
+	}
+	command("client add engine --scope system/Patient.rs --jwks " + set)
+	command("audit retire --before " + time.Now().UTC().Format(time.RFC3339Nano) + " --out " + filepath.Join(folder, "one") + " --reason age")
 }

@@ -43,9 +43,8 @@ func (l *Log) thin(ctx context.Context) error {
 }
 
 // KeepIntegrated brings new records of the auditor's log into its tree, until ctx ends, and then those that
-// there are. Every service on
-// a database may do so. Where the log is not as it was written, the tree does not grow, which is logged
-// and shows in the metric aftercare.audit.damaged; requests go on.
+// there are. Every service on a database may do so. Where the log is not as it was written, the tree does not
+// grow, which is logged and shows in the metric aftercare.audit.damaged; requests go on.
 func (s *Service) KeepIntegrated(ctx context.Context) {
 	if s.auditLog == nil || s.auditLog.key == nil {
 		return

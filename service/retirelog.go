@@ -24,9 +24,9 @@ func (l *Log) Retired(ctx context.Context) (last int64, err error) {
 }
 
 // Retire takes away the keys of the records of a segment, which a file has. They stay leaves of the tree and
-// links of chains, so that the log is verified as before; records of erasures can be read as before. Each step is a record itself, which r begins. What
-// was done when the error comes stays done, and may be done again. The error's kind is Conflict where another
-// retirement has ended meanwhile.
+// links of chains, so that the log is verified as before; records of erasures can be read as before. Each step
+// is a record itself, which r begins. What was done when the error comes stays done, and may be done again. The
+// error's kind is Conflict where another retirement has ended meanwhile.
 func (l *Log) Retire(ctx context.Context, g store.LogSegment, reason string, r audit.Record, progress func(done, all int64)) error {
 	terms, err := LogTerms(l.secret)
 	if err != nil {
